@@ -1,0 +1,1 @@
+"""Pure detectors over text."""

@@ -1,0 +1,1 @@
+"""Losses: tensors in, per-example tensors out; the caller reduces."""

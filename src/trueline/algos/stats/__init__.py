@@ -1,0 +1,1 @@
+"""The gate's statistics: intervals, paired bounds, judge correction, planning."""

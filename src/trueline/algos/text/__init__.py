@@ -1,0 +1,1 @@
+"""Text as features and canonical views."""

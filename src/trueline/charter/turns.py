@@ -1,0 +1,86 @@
+"""Messages of a conversation: the one type that every room passes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from trueline.errors import DataError
+
+Role = Literal["system", "user", "assistant", "tool"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool that the model asks for. `arguments` is the JSON text exactly as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. `tool_calls` only on the assistant's, `tool_call_id` only on a tool's answer."""
+
+    role: Role
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The OpenAI wire form, without empty fields."""
+        out: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            out["tool_calls"] = [
+                {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
+                for c in self.tool_calls
+            ]
+        if self.tool_call_id is not None:
+            out["tool_call_id"] = self.tool_call_id
+        return out
+
+
+def _content(value: Any) -> str | None:
+    """Text of a wire `content`: a string, or the text parts of a list of parts; None where it is neither."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence):
+        parts = [p.get("text") for p in value if isinstance(p, Mapping)]
+        return "".join(str(p) for p in parts) if len(parts) == len(value) and None not in parts else None
+    return None
+
+
+def message_from(raw: object) -> Message:
+    """Reads one message in the OpenAI wire form. Raises `DataError` that names what was wrong."""
+    if not isinstance(raw, Mapping):
+        raise DataError(
+            f"a message must be an object, got {type(raw).__name__}", remedy='write {"role": ..., "content": ...}'
+        )
+    role = raw.get("role")
+    if role not in ROLES:
+        raise DataError(f"unknown role {role!r}, expected one of {', '.join(ROLES)}", remedy="mend the role")
+    calls = tuple(
+        ToolCall(str(c.get("id", "")), str(c["function"]["name"]), str(c["function"].get("arguments", "")))
+        for c in raw.get("tool_calls") or ()
+        if isinstance(c, Mapping) and isinstance(c.get("function"), Mapping) and "name" in c["function"]
+    )
+    content = _content(raw.get("content") if raw.get("content") is not None else ("" if calls else None))
+    if content is None:
+        raise DataError(
+            f"message content must be text, got {type(raw.get('content')).__name__}", remedy="give a string"
+        )
+    return Message(role, content, calls, raw.get("tool_call_id"))
+
+
+def messages_from(raw: object) -> tuple[Message, ...]:
+    """Reads a conversation: a list of wire messages, or a plain string taken as one user message."""
+    if isinstance(raw, str):
+        return (Message("user", raw),)
+    if not isinstance(raw, Sequence) or not raw:
+        raise DataError(
+            f"a conversation must be a non-empty list of messages, got {type(raw).__name__}", remedy="give a list"
+        )
+    return tuple(message_from(m) for m in raw)

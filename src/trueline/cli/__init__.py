@@ -1,0 +1,1 @@
+"""The command line: parse, wire, call; one file a verb. The only place where the rooms meet."""

@@ -1,0 +1,75 @@
+"""The record of an evaluation: one graded reply a row, and the digests that say what was measured how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from trueline.charter.probes import Kind, Measure, Origin
+from trueline.core.records import Result
+
+
+@dataclass(frozen=True, slots=True)
+class GradedReply:
+    """One reply to one probe. `sample` counts repeated samples of the same probe from 0 (they form a cluster);
+    `blocked`: the provider's own filter answered; `pair` as in the probe's expectation."""
+
+    probe: str
+    clause: str
+    kind: Kind
+    measure: Measure
+    family: str
+    origin: Origin
+    sample: int
+    reply: str
+    result: Result
+    seen: str = ""
+    reason: str = ""
+    grader: str = ""
+    pair: str | None = None
+    blocked: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, one line of `replies.jsonl`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a run of a suite on a target found. Two evaluations may be compared only when `charter`, `suite`,
+    `settings` and `graders` agree (gate: INVALID otherwise).
+
+    charter, suite: SHA-256. settings: sampling, samples a probe, prompt handling - everything but the target.
+    identity: JSON-able facts that decide the target's replies. graders: identity of each grader by name, with
+    `sensitivity` and `specificity` ({"estimate", "low", "high", "n"}) where they were measured.
+    `complete` is false while probes are missing (an interrupted run)."""
+
+    target: str
+    identity: Mapping[str, Any]
+    charter: str
+    suite: str
+    settings: Mapping[str, Any]
+    graders: Mapping[str, Mapping[str, Any]]
+    rows: tuple[GradedReply, ...]
+    created: str
+    seconds: float
+    complete: bool = True
+    contaminated: tuple[str, ...] = ()
+
+    def manifest(self) -> dict[str, Any]:
+        """Everything but the rows: the JSON of `evaluation.json`."""
+        return {
+            "trueline_evaluation": 1,
+            "target": self.target,
+            "identity": dict(self.identity),
+            "charter": self.charter,
+            "suite": self.suite,
+            "settings": dict(self.settings),
+            "graders": {k: dict(v) for k, v in self.graders.items()},
+            "created": self.created,
+            "seconds": self.seconds,
+            "complete": self.complete,
+            "contaminated": list(self.contaminated),
+            "n": len(self.rows),
+        }

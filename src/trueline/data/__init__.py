@@ -1,0 +1,1 @@
+"""Readers and writers of conversations, preferences and evaluations; splits, deduplication and provenance."""

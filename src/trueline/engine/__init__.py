@@ -1,0 +1,1 @@
+"""Local models with torch: loading, templates, sampling, log-probabilities, serving."""

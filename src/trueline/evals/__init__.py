@@ -1,0 +1,1 @@
+"""Suites, graders, the runner and red teaming. How well is the charter kept?"""

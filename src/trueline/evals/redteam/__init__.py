@@ -1,0 +1,1 @@
+"""Attacks: transformations and searches that try to make a target break a clause."""

@@ -1,0 +1,1 @@
+"""The release decision. Why was it not released? Look here."""

@@ -1,0 +1,1 @@
+"""The ASGI app: wire formats, keys and holds; one concern a file."""

@@ -1,0 +1,1 @@
+"""The run-time defence. Why was it stopped? Look here."""

@@ -1,0 +1,1 @@
+"""Adapters of `ChatModel` over the wire and wrappers round it. No torch."""

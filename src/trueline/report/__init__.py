@@ -1,0 +1,1 @@
+"""The clause matrix, scorecards, cards and evidence."""

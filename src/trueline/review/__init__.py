@@ -1,0 +1,1 @@
+"""Queue, ratings and console pages. Who overrode it? Look here."""

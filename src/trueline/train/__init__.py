@@ -1,0 +1,1 @@
+"""One readable loop a method, on shared batching and checkpointing."""
