@@ -130,7 +130,7 @@ def probe_from(row: object) -> Probe:
         if not isinstance(row[key], str) or not row[key]:
             raise SuiteError(f"{key} must be a non-empty string, got {row[key]!r:.60}", remedy=f"mend {key!r}")
     kind: Kind = row["kind"]
-    raw = row.get("expect") or {}
+    raw = row.get("expect", {})
     if not isinstance(raw, Mapping):
         raise SuiteError(f"expect must be an object, got {type(raw).__name__}", remedy='write {"outcome": ...}')
     outcome = raw.get("outcome", OUTCOME_OF[kind])

@@ -1,0 +1,59 @@
+"""The house itself: sizes, lightness, public names. A change that makes the house worse fails here."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parent.parent / "src" / "trueline"
+FILES = sorted(SRC.rglob("*.py"))
+NAMES_THAT_NAME_NOTHING = {"utils", "util", "common", "helpers", "misc"}
+
+
+def cpu_seconds(code: str) -> float:
+    """CPU time of a fresh interpreter running `code`; the least of three, to leave out what the machine does beside."""
+    meter = f"import resource; {code}; u = resource.getrusage(resource.RUSAGE_SELF); print(u.ru_utime + u.ru_stime)"
+    runs = [subprocess.run([sys.executable, "-c", meter], capture_output=True, text=True, check=True) for _ in range(3)]
+    return min(float(r.stdout.strip().splitlines()[-1]) for r in runs)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
+def test_sizes_and_names(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= 400, f"{path} has {text.count(chr(10))} lines, at most 400: split it by subject"
+    assert path.stem not in NAMES_THAT_NAME_NOTHING, f"{path}: name the file for its subject"
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), f"{path} does not say what it is for"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            size = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert size <= 80, f"{path}:{node.lineno} {node.name} has {size} lines, at most 80"
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            nested = any(node in getattr(f, "body", []) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef))
+            assert nested or ast.get_docstring(node), f"{path}:{node.lineno} {node.name} has no docstring"
+
+
+def test_import_and_help_are_light() -> None:
+    assert cpu_seconds("import trueline") < 0.3
+    assert cpu_seconds("from trueline.cli.main import run; run(['--help'])") < 0.3
+
+
+def test_gateway_is_light_and_free_of_torch() -> None:
+    code = "import trueline.gateway.app, sys; assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    assert cpu_seconds(code) < 0.4
+
+
+def test_every_verb_loads_and_explains_itself() -> None:
+    import click
+
+    from trueline.cli.main import VERBS, root
+
+    for verb in VERBS:
+        with click.Context(root) as ctx:
+            found = root.get_command(ctx, verb)
+        assert found is not None
+        assert found.help, f"trueline {verb} has no help"
+        for parameter in found.params:
+            assert not isinstance(parameter, click.Option) or parameter.help, f"{verb} {parameter.name} has no help"
