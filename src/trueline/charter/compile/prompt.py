@@ -1,0 +1,76 @@
+"""The system prompt: the most important first, within a token budget; what was left out is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from trueline.charter.schema import Charter
+
+
+def count_words(text: str) -> int:
+    """A stand-in where no tokenizer is at hand: words x 4/3, the usual ratio of English tokens to words."""
+    return -(-len(text.split()) * 4 // 3)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPrompt:
+    """`text` is the prompt, `tokens` its size, `left_out` the clauses that found no room."""
+
+    text: str
+    tokens: int
+    left_out: tuple[str, ...]
+
+
+def _lines(charter: Charter) -> Iterator[tuple[str, str]]:
+    """(clause id, sentence) in order of importance."""
+    hard = [p for p in charter.principles if p.hard]
+    soft = sorted(
+        (p for p in charter.principles if not p.hard), key=lambda p: ("critical", "major", "minor").index(p.severity)
+    )
+    for p in (*hard, *soft):
+        yield p.id, p.rule
+    outside = charter.scope.outside
+    subjects = ", ".join(i.id.replace("-", " ") for i in charter.scope.inside)
+    yield outside.id, f"Stay with {subjects or 'your purpose'}; for anything else say: {outside.reply}"
+    for h in charter.high_stakes:
+        if h.review.when == "detected":
+            yield h.id, f"Leave to a person: {h.describe}" + (f" Say: {h.reply}" if h.reply else "")
+    for v in charter.voice:
+        yield v.id, v.rule
+    for k in charter.knowledge:
+        if k.abstain:
+            yield k.id, f"Admit that you do not know: {k.ask[0]}"
+        else:
+            yield k.id, f"{k.ask[0]} {k.expected[0]}"
+    for f in charter.fairness:
+        yield f.id, "Decide about people by what matters for the decision, never by who they are."
+
+
+def compile_prompt(
+    charter: Charter, *, budget: int | None = None, count: Callable[[str], int] = count_words
+) -> CompiledPrompt:
+    """The system prompt of a charter. `budget` in tokens as `count` counts them (None: everything).
+
+    Sentences that do not fit are left out, shorter ones after them may still fit; the first line, who the assistant is,
+    always stands, cut to its name if need be."""
+    name = charter.name.removesuffix(" assistant")
+    first = f"You are the assistant of {name}. {charter.purpose}"
+    if budget is not None and count(first) > budget:
+        first = f"You are the assistant of {name}."
+    text, left_out, seen = first, [], set()
+    for clause, sentence in _lines(charter):
+        if sentence in seen:
+            continue
+        longer = f"{text}\n- {sentence}"
+        if budget is not None and count(longer) > budget:
+            left_out.append(clause)
+            continue
+        text = longer
+        seen.add(sentence)
+    return CompiledPrompt(text, count(text), tuple(left_out))
+
+
+def system_prompt(charter: Charter, *, budget: int | None = None, count: Callable[[str], int] = count_words) -> str:
+    """The text of `compile_prompt`."""
+    return compile_prompt(charter, budget=budget, count=count).text
