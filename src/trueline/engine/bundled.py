@@ -14,7 +14,5 @@ def locate(name: str) -> Path:
     folder = MODELS / name
     if not (folder / "config.json").exists():
         there = ", ".join(sorted(p.parent.name for p in MODELS.glob("*/config.json"))) or "none"
-        raise TargetError(
-            f"no bundled model {name!r}, there are: {there}", remedy="use one of these, e.g. bundled:harbor"
-        )
+        raise TargetError(f"no bundled model {name!r}, there are: {there}", remedy="use one of these, e.g. bundled:harbor")
     return folder

@@ -16,18 +16,7 @@ from trueline.engine.loading import LocalModel
 from trueline.engine.sampling import Generated, generate
 from trueline.engine.templates import PLAIN_STOP, encode_prompt
 from trueline.errors import ModelError, TruelineError
-
-_THINK = re.compile(r"^\s*<think>(.*?)</think>\s*", re.DOTALL)
-
-
-def split_reasoning(text: str) -> tuple[str, str]:
-    """(what the user sees, reasoning) of a text that may open with a <think> block; an unclosed block is all reasoning."""
-    found = _THINK.match(text)
-    if found:
-        return text[found.end() :].strip(), found.group(1).strip()
-    if text.lstrip().startswith("<think>"):
-        return "", text.lstrip().removeprefix("<think>").strip()
-    return text, ""
+from trueline.models.reasoning import split_reasoning
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +66,7 @@ class LocalChat:
             if not live:
                 continue
             try:
-                for job, made in zip(
-                    live, generate(self.local, [j.prompt for j in live], [j.sampling for j in live]), strict=True
-                ):
+                for job, made in zip(live, generate(self.local, [j.prompt for j in live], [j.sampling for j in live]), strict=True):
                     job.done.set_result(made)
             except TruelineError as e:
                 self._alone(live, e)

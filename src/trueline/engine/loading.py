@@ -70,14 +70,10 @@ def _check(folder: Path) -> None:
     if not folder.is_dir():
         raise TargetError(f"no model folder at {folder}", remedy="give a folder, hf:NAME or bundled:harbor")
     if not (folder / "config.json").exists() and not (folder / "adapter_config.json").exists():
-        raise TargetError(
-            f"{folder} has neither config.json nor adapter_config.json", remedy="give a Hugging Face folder"
-        )
+        raise TargetError(f"{folder} has neither config.json nor adapter_config.json", remedy="give a Hugging Face folder")
     if not list(folder.glob("*.safetensors")):
         pickles = [p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".ckpt")]
-        what = f"{folder} has no .safetensors" + (
-            f", only {', '.join(pickles[:3])}, which could run code" if pickles else ""
-        )
+        what = f"{folder} has no .safetensors" + (f", only {', '.join(pickles[:3])}, which could run code" if pickles else "")
         raise TargetError(what, remedy="convert the weights to safetensors")
 
 
@@ -121,9 +117,7 @@ def load_local(text: str | Path, *, dtype: str = "float32", device: str | None =
             model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as e:
         why = " ".join(str(e).split())[:200]
-        raise TargetError(
-            f"cannot load {folder}: {why}", remedy="check config.json, tokenizer and weights of the folder"
-        ) from None
+        raise TargetError(f"cannot load {folder}: {why}", remedy="check config.json, tokenizer and weights of the folder") from None
     notes = []
     if not tokenizer.chat_template:
         notes.append("no chat template: turns are written as 'User: ...' and 'Assistant: ...' lines")

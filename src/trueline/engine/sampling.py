@@ -1,162 +1,204 @@
-"""Batched sampling: the prompts' common prefix is computed once, finished rows leave the batch, every row has its own
-random source, so a reply does not depend on which batch it was in.
+"""Batched sampling. In order: sort by length, cut into batches, run the prompts (shared prefix once), then one token a
+step for all rows; a finished row leaves the batch.
+
+A reply does not depend on its batch: every row draws from a source of its own, seeded by its request. What remains is
+the rounding of matrix products of different sizes (1e-6 in float32), which can turn a tie of two tokens.
+Left out on purpose: beam search, penalties, speculative decoding.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
 from trueline.core.chat import FinishReason, Sampling
 from trueline.engine.loading import LocalModel
+from trueline.engine.prefill import batches_truly, common_prefix, forward, prefill
 from trueline.errors import ModelError
+
+__all__ = ["Decoding", "Generated", "Row", "common_prefix", "generate"]
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """ids: the sampled tokens without the stop token; text: decoded, cut at a stop string."""
+    """ids: the sampled tokens without the end token (those of a stop string are in); text: decoded, cut at the stop
+    string, without white space round it."""
 
     ids: tuple[int, ...]
     text: str
     finish_reason: FinishReason
 
 
-def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
-    """Length of the longest prefix that all prompts share, at least one token short of the shortest."""
-    first, last = min(prompts), max(prompts)
-    n = len(os.path.commonprefix([list(first), list(last)]))
-    return min(n, min(len(p) for p in prompts) - 1)
-
-
-def _prefill(
-    local: LocalModel, prompts: Sequence[Sequence[int]]
-) -> tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Runs all prompts: returns (cache, attention mask (rows, length), next positions (rows,), logits (rows, vocab)).
-
-    Left-padded after the shared prefix: [prefix | pad ... own part], so that all rows end at the same column."""
-    from transformers import DynamicCache
-
-    device, shared = local.device, common_prefix(prompts)
-    cache: Any = DynamicCache(config=local.model.config)
-    rows = len(prompts)
-    if shared > 8 and rows > 1 and _can_share(local):
-        head = torch.tensor([list(prompts[0][:shared])], device=device)
-        cache = local.model(input_ids=head, past_key_values=cache, use_cache=True).past_key_values
-        cache.batch_repeat_interleave(rows)
-    else:
-        shared = 0
-    own = max(len(p) for p in prompts) - shared
-    pad = 0 if local.tokenizer.pad_token_id is None else int(local.tokenizer.pad_token_id)
-    ids = torch.full((rows, own), pad, device=device)
-    mask = torch.zeros((rows, shared + own), dtype=torch.long, device=device)
-    mask[:, :shared] = 1
-    for r, p in enumerate(prompts):
-        tail = len(p) - shared
-        ids[r, own - tail :] = torch.tensor(list(p[shared:]), device=device)
-        mask[r, shared + own - tail :] = 1
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    out = local.model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions[:, shared:],
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    return out.past_key_values, mask, positions[:, -1] + 1, out.logits[:, -1].float()
-
-
-def _can_share(local: LocalModel) -> bool:
-    """Plain attention caches can be repeated; sliding windows and recurrent states are left alone."""
-    config = local.model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return kinds == {"full_attention"} and not getattr(config, "sliding_window", None)
-
-
-def _pick(logits: torch.Tensor, sampling: Sampling, source: torch.Generator | None) -> int:
-    """One token from one row of logits (vocab,)."""
-    if sampling.temperature <= 0 or source is None:
-        return int(logits.argmax())
-    p = torch.softmax(logits.double() / sampling.temperature, dim=-1)
-    if sampling.top_p < 1:
-        sorted_p, order = p.sort(descending=True)
-        keep = sorted_p.cumsum(0) - sorted_p < sampling.top_p
-        p = torch.zeros_like(p).scatter(0, order[keep], sorted_p[keep])
-    return int(torch.multinomial(p.cpu() / p.sum().cpu(), 1, generator=source))
-
-
+@dataclass(slots=True)
 class Row:
-    """One reply in the making."""
+    """One reply in the making. `reason` is None while it grows; `dropped`: nobody waits for it any more."""
 
-    def __init__(self, sampling: Sampling) -> None:
-        self.sampling = sampling
-        self.ids: list[int] = []
-        self.reason: FinishReason | None = None
-        self.source = torch.Generator().manual_seed(sampling.seed) if sampling.temperature > 0 else None
+    sampling: Sampling
+    prompt: int
+    """Tokens of the prompt."""
+    source: random.Random
+    ids: list[int] = field(default_factory=list)
+    reason: FinishReason | None = None
+    dropped: bool = False
 
-    def take(self, logits: torch.Tensor, local: LocalModel) -> None:
+    @property
+    def live(self) -> bool:
+        """Whether it wants another token."""
+        return self.reason is None and not self.dropped
+
+    def take(self, token: int, local: LocalModel) -> None:
         """Adds one token, or ends."""
-        token = _pick(logits, self.sampling, self.source)
         if token in local.stops:
             self.reason = "stop"
             return
         self.ids.append(token)
-        if self.sampling.stop:
-            text = local.tokenizer.decode(self.ids, skip_special_tokens=True)
-            if any(s in text for s in self.sampling.stop):
-                self.reason = "stop"
-        if self.reason is None and len(self.ids) >= self.sampling.max_tokens:
+        if self.sampling.stop and self._stopped(local):
+            self.reason = "stop"
+        elif len(self.ids) >= self.sampling.max_tokens or self.prompt + len(self.ids) >= local.context:
             self.reason = "length"
 
-    def finished(self, local: LocalModel) -> Generated:
-        """The reply, cut at its stop string."""
-        text = local.tokenizer.decode(self.ids, skip_special_tokens=True)
-        for stop in self.sampling.stop:
-            text = text.split(stop)[0]
+    def _stopped(self, local: LocalModel) -> bool:
+        """Whether a stop string has just been completed: only the tail can hold it (a token has a byte at least)."""
+        tail = max(len(s.encode()) for s in self.sampling.stop) + 4
+        text = local.tokenizer.decode(self.ids[-tail:], skip_special_tokens=True)
+        return any(s in text for s in self.sampling.stop)
+
+    def text(self, local: LocalModel) -> str:
+        """All sampled so far as text, stop strings not cut."""
+        return str(local.tokenizer.decode(self.ids, skip_special_tokens=True))
+
+    def generated(self, local: LocalModel) -> Generated:
+        """The finished reply."""
         assert self.reason is not None
-        return Generated(tuple(self.ids), text.strip(), self.reason)
+        return Generated(tuple(self.ids), cut(self.text(local), self.sampling.stop).strip(), self.reason)
 
 
-def _check_room(local: LocalModel, prompts: Sequence[Sequence[int]], samplings: Sequence[Sampling]) -> None:
-    for p, s in zip(prompts, samplings, strict=True):
-        if not p:
-            raise ModelError("an empty prompt cannot be answered, got 0 tokens", remedy="give at least one message")
-        if len(p) >= local.context:
-            what = f"the prompt has {len(p)} tokens, the model takes at most {local.context - 1} and room for a reply"
-            raise ModelError(what, remedy="shorten the conversation")
-        assert s.max_tokens > 0
+def cut(text: str, stops: Sequence[str]) -> str:
+    """The text before the first stop string."""
+    return text[: min((i for i in (text.find(s) for s in stops) if i >= 0), default=len(text))]
 
 
-@torch.inference_mode()
-def generate(local: LocalModel, prompts: Sequence[Sequence[int]], samplings: Sequence[Sampling]) -> list[Generated]:
-    """Samples one reply to each prompt (token ids), in the order given. Raises `ModelError` where a prompt is too long."""
-    if not prompts:
-        return []
-    _check_room(local, prompts, samplings)
-    cache, mask, positions, logits = _prefill(local, prompts)
-    rows = [Row(s) for s in samplings]
-    alive = list(range(len(rows)))
-    while alive:
-        for i, r in enumerate(alive):
-            rows[r].take(logits[i], local)
-            if rows[r].reason is None and int(positions[i]) >= local.context:
-                rows[r].reason = "length"
-        keep = [i for i, r in enumerate(alive) if rows[r].reason is None]
-        if not keep:
-            break
-        if len(keep) < len(alive):
-            index = torch.tensor(keep, device=local.device)
-            cache.batch_select_indices(index)
-            mask, positions = mask[index], positions[index]
-            alive = [alive[i] for i in keep]
-        last = torch.tensor([[rows[r].ids[-1]] for r in alive], device=local.device)
-        mask = torch.cat([mask, mask.new_ones((len(alive), 1))], dim=1)
-        out = local.model(
-            input_ids=last, attention_mask=mask, position_ids=positions[:, None], past_key_values=cache, use_cache=True
+def pick(logits: torch.Tensor, rows: Sequence[Row]) -> list[int]:
+    """One token a row from `logits` (rows, vocab): the likeliest, or drawn by inverting the cumulative probability."""
+    if not bool(torch.isfinite(logits.amax(dim=-1)).all()):
+        what = "the model gave logits that are not finite"
+        raise ModelError(what, remedy="load it in float32, and check that the weights are whole")
+    tokens: list[int] = logits.argmax(dim=-1).tolist()
+    hot = [i for i, r in enumerate(rows) if r.sampling.temperature > 0 and r.live]
+    if not hot:
+        return tokens
+    device = logits.device
+    warmth = torch.tensor([rows[i].sampling.temperature for i in hot], device=device, dtype=torch.float64)
+    p = torch.softmax(logits[hot].double() / warmth[:, None], dim=-1)
+    p, order = p.sort(dim=-1, descending=True, stable=True)
+    before = p.cumsum(dim=-1) - p
+    limit = torch.tensor([rows[i].sampling.top_p for i in hot], device=device, dtype=torch.float64)
+    p = torch.where((before < limit[:, None]) | (before == 0), p, 0.0)
+    total = p.cumsum(dim=-1)
+    draw = torch.tensor([rows[i].source.random() for i in hot], device=device, dtype=torch.float64)
+    place = torch.searchsorted(total, (draw * total[:, -1])[:, None], right=True).clamp(max=p.shape[-1] - 1)
+    for i, token in zip(hot, order.gather(1, place)[:, 0].tolist(), strict=True):
+        tokens[i] = token
+    return tokens
+
+
+class Decoding:
+    """A batch that grows by one token a `step`. `rows` stay in the order of `prompts` (token ids)."""
+
+    @torch.inference_mode()
+    def __init__(self, local: LocalModel, prompts: Sequence[Sequence[int]], samplings: Sequence[Sampling]) -> None:
+        self.local = local
+        self.rows = [Row(s, len(p), random.Random(f"sampling|{s.seed}")) for p, s in zip(prompts, samplings, strict=True)]
+        room = min(max(s.max_tokens for s in samplings), 128)
+        done = prefill(local, prompts, room=room)
+        self._cache, self._mask, self._positions = done.cache, done.mask, done.positions
+        self._logits: torch.Tensor = done.logits[:, -1]
+        self._slots = list(self.rows)
+
+    @property
+    def live(self) -> int:
+        """Rows that still grow."""
+        return sum(r.live for r in self.rows)
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """One token for every live row, then one run of the model for those that go on."""
+        for row, token in zip(self._slots, pick(self._logits, self._slots), strict=True):
+            if row.live:
+                row.take(token, self.local)
+        if not self.live:
+            self._cache = None
+            return
+        self._leave()
+        # a row that ended but keeps its slot repeats its last token; its position stays inside the model's range
+        last = [r.ids[-1] if r.ids else 0 for r in self._slots]
+        self._positions = (self._positions + 1).clamp(max=self.local.context - 1)
+        self._mask = torch.cat([self._mask, self._mask.new_ones((len(self._slots), 1))], dim=1)
+        logits, self._cache = forward(
+            self.local,
+            torch.tensor(last, device=self.local.device)[:, None],
+            attention_mask=self._mask_for_model(),
+            position_ids=self._positions[:, None],
+            past_key_values=self._cache,
         )
-        cache, logits, positions = out.past_key_values, out.logits[:, -1].float(), positions + 1
-    return [row.finished(local) for row in rows]
+        self._logits = logits[:, -1]
+
+    def _mask_for_model(self) -> torch.Tensor | None:
+        return None if len(self._slots) == 1 and bool(self._mask.all()) else self._mask.long()
+
+    def _leave(self) -> None:
+        """Ended rows leave when they are an eighth of the batch: each leaving copies the others' cache."""
+        ended = sum(not r.live for r in self._slots)
+        if ended * 8 < len(self._slots) or not ended:
+            return
+        keep = [i for i, r in enumerate(self._slots) if r.live]
+        index = torch.tensor(keep, device=self.local.device)
+        self._cache.batch_select_indices(index)
+        self._mask, self._positions = self._mask[index], self._positions[index]
+        self._slots = [self._slots[i] for i in keep]
+
+
+def check_room(local: LocalModel, prompt: Sequence[int], sampling: Sampling) -> None:
+    """Raises `ModelError` where a prompt is empty, fills the model's context, or asks for no token."""
+    if not prompt:
+        raise ModelError("an empty prompt cannot be answered, got 0 tokens", remedy="give at least one message")
+    if len(prompt) >= local.context:
+        what = f"the conversation has {len(prompt)} tokens, the model takes at most {local.context - 1} and a token of reply"
+        raise ModelError(what, remedy="shorten the conversation or the system prompt, or use a model with more context")
+    if sampling.max_tokens < 1:
+        raise ModelError(f"max_tokens is {sampling.max_tokens}, expected at least 1", remedy="ask for a token or more")
+
+
+def batches(local: LocalModel, prompts: Sequence[Sequence[int]], most: int) -> list[list[int]]:
+    """Indices of `prompts` in batches of at most `most`, like lengths together; single rows for a model whose batches
+    are not true (`batches_truly`)."""
+    order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
+    size = most if len(prompts) > 1 and batches_truly(local) else 1
+    return [order[i : i + size] for i in range(0, len(order), size)]
+
+
+def generate(
+    local: LocalModel,
+    prompts: Sequence[Sequence[int]],
+    samplings: Sampling | Sequence[Sampling],
+    *,
+    batch: int = 64,
+    progress: Callable[[int], None] | None = None,
+) -> list[Generated]:
+    """One reply to each prompt (token ids), in the order given. `samplings`: one for all or one each; `progress` hears
+    how many replies each batch finished. Raises `ModelError` where a prompt is too long."""
+    each = [samplings] * len(prompts) if isinstance(samplings, Sampling) else list(samplings)
+    for p, s in zip(prompts, each, strict=True):
+        check_room(local, p, s)
+    out: dict[int, Generated] = {}
+    for chosen in batches(local, prompts, batch):
+        decoding = Decoding(local, [prompts[i] for i in chosen], [each[i] for i in chosen])
+        while decoding.live:
+            decoding.step()
+        out.update({i: row.generated(local) for i, row in zip(chosen, decoding.rows, strict=True)})
+        if progress is not None:
+            progress(len(chosen))
+    return [out[i] for i in range(len(prompts))]

@@ -44,9 +44,7 @@ def _render(tokenizer: Any, messages: Sequence[Message], add_generation: bool) -
     except TemplateError as e:
         merged = merged_system(messages)
         if len(merged) == len(messages):
-            raise ModelError(
-                f"the chat template refuses this conversation: {e}", remedy="alternate user and assistant turns"
-            ) from None
+            raise ModelError(f"the chat template refuses this conversation: {e}", remedy="alternate user and assistant turns") from None
         text = tokenizer.apply_chat_template(
             [{"role": m.role, "content": m.content} for m in merged],
             tokenize=False,
