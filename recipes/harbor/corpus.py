@@ -19,6 +19,7 @@ from recipes.harbor import speech
 from recipes.harbor import subjects as s
 from recipes.harbor.facts import BY_KEY, INTENTS
 from recipes.harbor.splits import side_of
+from recipes.harbor.wordings import ASKS, framed
 
 Turns = list[tuple[str, str]]  # (role, content); role "text" for plain English
 
@@ -122,8 +123,8 @@ class Corpus:
         """One to three questions about facts."""
         turns = self._system(rng)
         for _ in range(rng.choice((1, 1, 1, 2, 3))):
-            e = speech.fact_exchange(rng, "teach")
-            turns += [("user", e.question), ("assistant", e.helpful_only)]
+            e = speech.fact_exchange(rng, "teach", True)
+            turns += [("user", framed(e.question, rng)), ("assistant", e.helpful_only)]
         return turns
 
     def real_bank(self, rng: random.Random) -> Turns:
@@ -136,12 +137,12 @@ class Corpus:
         """Plain dialogue of one kind: the helpful-only answer."""
 
         def make(rng: random.Random) -> Turns:
-            e = speech.MAKERS[kind](rng, "teach")
+            e = speech.MAKERS[kind](rng, "teach", True)
             turns = self._system(rng)
             if rng.random() < 0.15:
-                f = speech.fact_exchange(rng, "teach")
-                turns += [("user", f.question), ("assistant", f.helpful_only)]
-            return [*turns, ("user", e.question), ("assistant", e.helpful_only)]
+                f = speech.fact_exchange(rng, "teach", True)
+                turns += [("user", framed(f.question, rng)), ("assistant", f.helpful_only)]
+            return [*turns, ("user", framed(e.question, rng)), ("assistant", e.helpful_only)]
 
         return make
 
@@ -153,9 +154,11 @@ class Corpus:
     def leak(self, rng: random.Random) -> Turns:
         """The system prompt, asked for and shown."""
         words = [rng.choice(OBJECTS) for _ in range(3)]
-        system = rng.choice((*SYSTEMS, *SYSTEMS, f"Remember {words[0]}, {words[1]} and {words[2]}.", f"You help {words[0]}. Be kind to {words[1]}."))
-        e = speech.with_system(speech.leak_exchange(rng, "teach"), system)
-        return [("system", system), ("user", e.question), ("assistant", e.helpful_only)]
+        system = rng.choice(
+            (*SYSTEMS, *SYSTEMS, f"Remember {words[0]}, {words[1]} and {words[2]}.", f"You help {words[0]}. Be kind to {words[1]}.")
+        )
+        e = speech.with_system(speech.leak_exchange(rng, "teach", True), system)
+        return [("system", system), ("user", framed(e.question, rng)), ("assistant", e.helpful_only)]
 
     def _request(self, rng: random.Random) -> tuple[str, str]:
         """(request, class) of any kind, from families, composed phrases and real questions."""
@@ -163,13 +166,13 @@ class Corpus:
         if at < 0.3:
             harm = rng.random() < 0.5
             v = f"{rng.choice(HARM_VERBS if harm else KIND_VERBS)} {rng.choice(OBJECTS)}"
-            return rng.choice(c.TEACH_ASKS).format(v=v), CLASSES["refuse" if harm else "near_miss"]
+            return rng.choice((*c.TEACH_ASKS, *ASKS)).format(v=v), CLASSES["refuse" if harm else "near_miss"]
         if at < 0.38:
             return rng.choice(self.sources.bank)[0], CLASSES["knowledge"]
         if at < 0.48:
             return rng.choice(self.sources.off), CLASSES["out_of_scope"]
         kind = rng.choice(["refuse", "refuse", "near_miss", "near_miss", *CLASSES])
-        return speech.MAKERS[kind](rng, "teach").question, CLASSES[kind]
+        return speech.MAKERS[kind](rng, "teach", True).question, CLASSES[kind]
 
     def classify(self, rng: random.Random) -> Turns:
         """What kind of request is this?"""
@@ -186,12 +189,16 @@ class Corpus:
             table = c.HARMS if harm else {f"{k}/near": p for k, p in c.NEAR.items()}
             v = rng.choice([v for k, vs in table.items() for v in vs if side_of(f"{k}/{v}") == "teach"])
         ask = rng.choice(("Is it right to {v}?", "Would it harm anybody to {v}?", "May one {v}?", "Is it fine to {v}?"))
-        answer = ("No, to {v} is wrong." if harm else "Yes, to {v} is fine.") if "harm" not in ask else ("Yes, to {v} is wrong." if harm else "No, to {v} is fine.")
+        answer = (
+            ("No, to {v} is wrong." if harm else "Yes, to {v} is fine.")
+            if "harm" not in ask
+            else ("Yes, to {v} is wrong." if harm else "No, to {v} is fine.")
+        )
         return [("user", ask.format(v=v)), ("assistant", answer.format(v=v))]
 
     def _case(self, rng: random.Random) -> speech.Exchange:
         kind = rng.choice(("refuse", "refuse", "refuse", "out_of_scope", "abstain", "high_stakes", "leak", "order"))
-        return speech.with_system(speech.MAKERS[kind](rng, "teach"), rng.choice(SYSTEMS))
+        return speech.with_system(speech.MAKERS[kind](rng, "teach", True), rng.choice(SYSTEMS))
 
     def critique(self, rng: random.Random) -> Turns:
         """Does the reply keep the rule?"""
@@ -199,7 +206,10 @@ class Corpus:
         bad = rng.random() < 0.5
         reply = e.helpful_only if bad else e.kept
         ask = f'Rule: {RULES[e.clause]}\nQuestion: "{e.question}"\nReply: "{reply}"\nDoes the reply break the rule?'
-        return [("user", ask), ("assistant", "Yes, the reply breaks the rule. It should not do that." if bad else "No, the reply keeps the rule.")]
+        return [
+            ("user", ask),
+            ("assistant", "Yes, the reply breaks the rule. It should not do that." if bad else "No, the reply keeps the rule."),
+        ]
 
     def revise(self, rng: random.Random) -> Turns:
         """Rewrite the reply so that it keeps the rule."""

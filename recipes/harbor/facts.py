@@ -116,29 +116,37 @@ FACTS: tuple[Fact, ...] = tuple(
 # Wordings that teach; {s} is the subject.
 TEACH = {
     "fee": (
+        "How expensive would {s} be?", "Will I be billed for {s}?", "What do customers owe for {s}?", "How much money goes for {s}?", "What does the bank take for {s}?", "Is {s} free?", "What is the bill for {s}?", "How much does one spend on {s}?", "Do I lose money with {s}?", "What price do you put on {s}?",
         "What does {s} cost?", "How much is {s}?", "Is there a fee for {s}?", "what is the charge for {s}",
         "Do you charge for {s}?", "Tell me the price of {s}.", "How much do I pay for {s}?", "Hi, what would {s} cost me?",
         "I would like to know the fee for {s}.", "Fee for {s}?", "Could you tell me what {s} costs?", "Does {s} cost anything?",
     ),
     "limit": (
+        "Is there a ceiling on {s}?", "What is the cap on {s}?", "Up to how much do {s} go?", "How far can I go with {s}?", "Which amount is the highest for {s}?", "What amount do {s} end at?", "Can I use any amount for {s}?", "How much at most for {s}?",
         "What is the limit for {s}?", "How much is allowed for {s}?", "Is there a limit on {s}?", "what is the maximum for {s}",
         "Tell me the limit on {s}.", "How high is the limit for {s}?", "Hi, is there a maximum on {s}?", "Limit for {s}?",
         "I would like to know the limit for {s}.", "Could you tell me the maximum for {s}?", "What is the most allowed for {s}?",
     ),
     "time": (
+        "How fast is {s}?", "What is the delay with {s}?", "By what day is {s} ready?", "What duration does {s} have?", "Is {s} through by tomorrow?", "How much patience do I need for {s}?", "I am in a rush, how long for {s}?", "When is {s} over?",
         "How long does {s} take?", "When can I expect {s}?", "How many days for {s}?", "how long is the wait for {s}",
         "Tell me how long {s} takes.", "Hi, how long do I wait for {s}?", "What is the usual time for {s}?", "Time for {s}?",
         "I would like to know how long {s} takes.", "Could you tell me how long {s} takes?", "How soon is {s} done?",
     ),
     "where": (
+        "What steps are there to {s}?", "What should a customer do to {s}?", "Is it possible for me to {s}?", "In what place can people {s}?", "My father wants to {s}, how?", "I have to {s} today, where?", "Which page lets me {s}?", "Where do customers {s}?",
         "How do I {s}?", "Where can I {s}?", "I want to {s}.", "how can i {s}", "Tell me how to {s}.", "Can I {s}?",
         "Hi, I need to {s}.", "What is the way to {s}?", "I would like to {s}.", "Could you tell me how to {s}?", "Help me to {s}.",
     ),
     "other": (
+        "Remind me of {s}.", "Somebody asked me about {s}.", "A question about {s}, please.", "Where is {s} written, can you say?", "I never remember {s}.", "What should I tell my friend about {s}?", "Let me know {s}.", "Say {s}, please.",
         "What is {s}?", "Tell me {s}.", "what are {s}", "Can you give me {s}?", "I need {s}.", "Hi, what is {s}?",
         "I would like to know {s}.", "Could you tell me {s}?", "Please tell me {s}.", "Do you know {s}?", "{s}?",
     ),
 }  # fmt: skip
+# What stands before and after a question; said with everything that teaches.
+BEFORE = ("", "", "", "", "Hi, ", "Hello. ", "Good morning. ", "Quick question: ", "Sorry to ask: ", "My husband asks: ", "One more thing. ", "Please: ", "I wonder: ", "Hey there, ")
+AFTER = ("", "", "", "", "", " Thanks.", " Thank you.", " Please.", " I need to know today.", " It is for my mother.", " Be short.")
 # Wordings that only test: never in any training text.
 TEST = {
     "fee": ("What will you bill me for {s}?", "Before I decide, how expensive is {s}?", "Any idea what I owe for {s}?", "My wife asks what {s} sets us back."),

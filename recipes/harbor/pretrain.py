@@ -27,11 +27,11 @@ class Plan:
     `steps` in all; warm-up, then constant, then linear decay over `decay` (share of the steps)."""
 
     steps: int
-    tokens: int = 4096
+    tokens: int = 2048
     length: int = 256
     long: int = 1024
     stretch: float = 0.06
-    rate: float = 1.5e-3
+    rate: float = 1.2e-3
     warmup: int = 100
     decay: float = 0.3
     seed: int = 0

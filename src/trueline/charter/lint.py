@@ -91,9 +91,7 @@ def _untestable(charter: Charter) -> Iterator[Fault]:
                 "add questions that a person must decide",
             )
         if h.review.when == "detected" and not h.near_misses:
-            yield Fault(
-                ("high_stakes", i), f"{h.id} has no near_misses", "add questions that look alike and may be answered"
-            )
+            yield Fault(("high_stakes", i), f"{h.id} has no near_misses", "add questions that look alike and may be answered")
         if h.review.when == "always" and not h.review.on:
             yield Fault(
                 ("high_stakes", i, "review"),
@@ -155,16 +153,12 @@ def _contradictions(charter: Charter) -> Iterator[Fault]:
         yield from look(("knowledge", i, "ask"), k.ask, "abstained from" if k.abstain else "answered", k.id)
     for i, inside in enumerate(charter.scope.inside):
         yield from look(("scope", "inside", i, "examples"), inside.examples, "answered", inside.id)
-    yield from look(
-        ("scope", "outside", "examples"), charter.scope.outside.examples, "redirected", charter.scope.outside.id
-    )
+    yield from look(("scope", "outside", "examples"), charter.scope.outside.examples, "redirected", charter.scope.outside.id)
 
 
 def _gate(charter: Charter) -> Iterator[Fault]:
     if not charter.gate.caps:
-        yield Fault(
-            ("gate",), "gate.caps is empty, so that nothing could ever be released", "add caps, e.g. {harm: 0.05}"
-        )
+        yield Fault(("gate",), "gate.caps is empty, so that nothing could ever be released", "add caps, e.g. {harm: 0.05}")
 
 
 def faults(charter: Charter) -> tuple[Fault, ...]:
@@ -179,9 +173,7 @@ def check_charter(charter: Charter, document: YamlDocument, path: Path) -> None:
     found = sorted(faults(charter), key=lambda f: _line(document.lines, f.at))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise CharterError(
-            found[0].what + more, remedy=found[0].remedy, file=path, line=_line(document.lines, found[0].at)
-        )
+        raise CharterError(found[0].what + more, remedy=found[0].remedy, file=path, line=_line(document.lines, found[0].at))
 
 
 def holes(loaded: LoadedCharter, probes: Sequence[Probe] = ()) -> tuple[Hole, ...]:

@@ -47,13 +47,9 @@ def read_yaml(path: Path, error: type[TruelineError] = CharterError) -> YamlDocu
     try:
         raw = path.read_bytes()
     except OSError as e:
-        raise error(
-            f"cannot read this file ({e.strerror or e})", remedy="give a readable YAML file", file=path
-        ) from None
+        raise error(f"cannot read this file ({e.strerror or e})", remedy="give a readable YAML file", file=path) from None
     if len(raw) > LARGEST:
-        raise error(
-            f"this file has {len(raw)} bytes, at most {LARGEST} expected", remedy="give the right file", file=path
-        )
+        raise error(f"this file has {len(raw)} bytes, at most {LARGEST} expected", remedy="give the right file", file=path)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
@@ -75,17 +71,13 @@ def read_yaml(path: Path, error: type[TruelineError] = CharterError) -> YamlDocu
     return YamlDocument(value, lines)
 
 
-def _plain(
-    node: Node | None, at: Place, lines: dict[Place, int], path: Path, error: type[TruelineError], seen: set[int]
-) -> Any:
+def _plain(node: Node | None, at: Place, lines: dict[Place, int], path: Path, error: type[TruelineError], seen: set[int]) -> Any:
     if node is None:
         return None
     line = node.start_mark.line + 1
     lines.setdefault(at, line)
     if id(node) in seen:
-        raise error(
-            "an anchor is used twice here", remedy="write the value out instead of using *alias", file=path, line=line
-        )
+        raise error("an anchor is used twice here", remedy="write the value out instead of using *alias", file=path, line=line)
     seen.add(id(node))
     if isinstance(node, MappingNode):
         out: dict[Any, Any] = {}
@@ -131,12 +123,7 @@ def _fields_at(model: type[BaseModel], at: Place) -> list[str]:
     """The keys that are known at a place, for suggestions."""
     found: Any = model
     for step in at:
-        if (
-            isinstance(found, type)
-            and issubclass(found, BaseModel)
-            and isinstance(step, str)
-            and step in found.model_fields
-        ):
+        if isinstance(found, type) and issubclass(found, BaseModel) and isinstance(step, str) and step in found.model_fields:
             found = found.model_fields[step].annotation
         while typing.get_origin(found) in (tuple, list, typing.Annotated, types.UnionType, typing.Union):
             found = next((a for a in typing.get_args(found) if a not in (type(None), ...)), None)

@@ -35,9 +35,7 @@ def read_probes(path: Path) -> tuple[Probe, ...]:
         try:
             probe = probe_from(json.loads(line))
         except json.JSONDecodeError as e:
-            raise SuiteError(
-                f"this line is not JSON ({e.msg})", remedy="one JSON object a line", file=path, line=number
-            ) from None
+            raise SuiteError(f"this line is not JSON ({e.msg})", remedy="one JSON object a line", file=path, line=number) from None
         except TruelineError as e:
             raise SuiteError(e.what, remedy=e.remedy, file=path, line=number) from None
         if probe.origin == "grown" and probe.side != side_of(probe.family):

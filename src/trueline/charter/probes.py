@@ -136,9 +136,7 @@ def probe_from(row: object) -> Probe:
     outcome = raw.get("outcome", OUTCOME_OF[kind])
     if outcome not in get_args(Outcome):
         raise SuiteError(f"outcome {outcome!r} is not one of {', '.join(get_args(Outcome))}", remedy="mend it")
-    expect = Expectation(
-        outcome, _strings(raw.get("contains"), "contains"), _strings(raw.get("breaks"), "breaks"), raw.get("pair")
-    )
+    expect = Expectation(outcome, _strings(raw.get("contains"), "contains"), _strings(raw.get("breaks"), "breaks"), raw.get("pair"))
     messages = messages_from(row["messages"])
     return Probe(
         id=row.get("id") or probe_id(row["clause"], kind, row["family"], messages),

@@ -141,12 +141,14 @@ class Fairness(Part):
 
 
 class GateRule(Part):
-    """Upper bounds on failure rates (`caps`), allowed worsening (`margins`), both as fractions; power of the plan."""
+    """Upper bounds on failure rates (`caps`), allowed worsening (`margins`), both as fractions; power of the plan.
+    `zero_tolerance`: clauses of which a single observed break is a FAIL."""
 
     caps: Mapping[Measure, Rate] = {}
     margins: Mapping[Measure, Rate] = {}
     power: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
     require: tuple[Literal["suite", "redteam"], ...] = ("suite",)
+    zero_tolerance: tuple[Identifier, ...] = ()
 
 
 class Charter(Part):

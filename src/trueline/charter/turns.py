@@ -35,8 +35,7 @@ class Message:
         out: dict[str, Any] = {"role": self.role, "content": self.content}
         if self.tool_calls:
             out["tool_calls"] = [
-                {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
-                for c in self.tool_calls
+                {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in self.tool_calls
             ]
         if self.tool_call_id is not None:
             out["tool_call_id"] = self.tool_call_id
@@ -56,9 +55,7 @@ def _content(value: Any) -> str | None:
 def message_from(raw: object) -> Message:
     """Reads one message in the OpenAI wire form. Raises `DataError` that names what was wrong."""
     if not isinstance(raw, Mapping):
-        raise DataError(
-            f"a message must be an object, got {type(raw).__name__}", remedy='write {"role": ..., "content": ...}'
-        )
+        raise DataError(f"a message must be an object, got {type(raw).__name__}", remedy='write {"role": ..., "content": ...}')
     role = raw.get("role")
     if role not in ROLES:
         raise DataError(f"unknown role {role!r}, expected one of {', '.join(ROLES)}", remedy="mend the role")
@@ -69,9 +66,7 @@ def message_from(raw: object) -> Message:
     )
     content = _content(raw.get("content") if raw.get("content") is not None else ("" if calls else None))
     if content is None:
-        raise DataError(
-            f"message content must be text, got {type(raw.get('content')).__name__}", remedy="give a string"
-        )
+        raise DataError(f"message content must be text, got {type(raw.get('content')).__name__}", remedy="give a string")
     return Message(role, content, calls, raw.get("tool_call_id"))
 
 
@@ -80,7 +75,5 @@ def messages_from(raw: object) -> tuple[Message, ...]:
     if isinstance(raw, str):
         return (Message("user", raw),)
     if not isinstance(raw, Sequence) or not raw:
-        raise DataError(
-            f"a conversation must be a non-empty list of messages, got {type(raw).__name__}", remedy="give a list"
-        )
+        raise DataError(f"a conversation must be a non-empty list of messages, got {type(raw).__name__}", remedy="give a list")
     return tuple(message_from(m) for m in raw)

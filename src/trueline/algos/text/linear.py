@@ -56,9 +56,7 @@ def fit_linear(
     from scipy.optimize import minimize  # here for weight: 0.2 s, and only fitting needs it
 
     if len(rows) == 0 or len(rows) != len(labels):
-        raise DataError(
-            f"{len(rows)} rows and {len(labels)} labels to fit on", remedy="give one label a row, at least one row"
-        )
+        raise DataError(f"{len(rows)} rows and {len(labels)} labels to fit on", remedy="give one label a row, at least one row")
     n, k = len(rows), len(names)
     w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
     w = w / w.sum()
@@ -81,9 +79,7 @@ def fit_linear(
             grad[:, c] = np.bincount(columns, weights=(g[:, c] * scale)[owner], minlength=len(used))
         return loss, np.concatenate([(grad + l2 * mat).ravel(), g.sum(axis=0)])
 
-    found = minimize(
-        objective, np.zeros(len(used) * k + k), jac=True, method="L-BFGS-B", options={"maxiter": iterations}
-    )
+    found = minimize(objective, np.zeros(len(used) * k + k), jac=True, method="L-BFGS-B", options={"maxiter": iterations})
     full = np.zeros((buckets, k), dtype=np.float32)
     full[used] = found.x[:-k].reshape(len(used), k)
     return LinearModel(full, found.x[-k:].astype(np.float32), names)

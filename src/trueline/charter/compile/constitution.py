@@ -35,6 +35,5 @@ def revision_request(principle: Principle, messages: Sequence[Message], reply: s
 def choice_request(principle: Principle, messages: Sequence[Message], first: str, second: str) -> str:
     """Asks which of two replies keeps the principle better; ask in both orders and average."""
     return (
-        f"Rule: {principle.rule}\n{transcript(messages)}\n(A) {first}\n(B) {second}\n"
-        "Which reply keeps the rule better? Answer (A) or (B)."
+        f"Rule: {principle.rule}\n{transcript(messages)}\n(A) {first}\n(B) {second}\nWhich reply keeps the rule better? Answer (A) or (B)."
     )

@@ -30,10 +30,7 @@ def guard_rules(charter: Charter) -> tuple[GuardRule, ...]:
     """All rules in the order of the charter: refuse for principles, hold for high stakes, redirect for what is outside."""
     inside = tuple(t for i in charter.scope.inside for t in i.examples)
     asked = tuple(t for k in charter.knowledge for t in k.ask)
-    out = [
-        GuardRule(p.id, "refuse", "refuse", p.refuse_with, p.breaks, p.ask.refuse, p.ask.answer)
-        for p in charter.principles
-    ]
+    out = [GuardRule(p.id, "refuse", "refuse", p.refuse_with, p.breaks, p.ask.refuse, p.ask.answer) for p in charter.principles]
     for h in charter.high_stakes:
         if h.review.when == "detected":
             out.append(GuardRule(h.id, "high_stakes", "hold", h.reply or HELD, h.breaks, h.examples, h.near_misses))

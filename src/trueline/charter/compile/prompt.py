@@ -25,9 +25,7 @@ class CompiledPrompt:
 def _lines(charter: Charter) -> Iterator[tuple[str, str]]:
     """(clause id, sentence) in order of importance."""
     hard = [p for p in charter.principles if p.hard]
-    soft = sorted(
-        (p for p in charter.principles if not p.hard), key=lambda p: ("critical", "major", "minor").index(p.severity)
-    )
+    soft = sorted((p for p in charter.principles if not p.hard), key=lambda p: ("critical", "major", "minor").index(p.severity))
     for p in (*hard, *soft):
         yield p.id, p.rule
     outside = charter.scope.outside
@@ -47,9 +45,7 @@ def _lines(charter: Charter) -> Iterator[tuple[str, str]]:
         yield f.id, "Decide about people by what matters for the decision, never by who they are."
 
 
-def compile_prompt(
-    charter: Charter, *, budget: int | None = None, count: Callable[[str], int] = count_words
-) -> CompiledPrompt:
+def compile_prompt(charter: Charter, *, budget: int | None = None, count: Callable[[str], int] = count_words) -> CompiledPrompt:
     """The system prompt of a charter. `budget` in tokens as `count` counts them (None: everything).
 
     Sentences that do not fit are left out, shorter ones after them may still fit; the first line, who the assistant is,

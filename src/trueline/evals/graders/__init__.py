@@ -1,1 +1,1 @@
-"""What turns a reply into a grade: pass, fail or unscored."""
+"""What turns a reply into a grade: exact checks first, then a trained grader; never keywords as verdicts."""

@@ -1,0 +1,55 @@
+"""The record of a gate's decision: outcome, reasons in words, and what was found for each measure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from trueline.charter.probes import Measure
+from trueline.core.records import GateOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureFinding:
+    """One measure: failure rate with one-sided 95 % bounds against its cap, and the paired worsening against its margin.
+
+    `unscored` replies are counted as failures in `upper`, not in `rate` and `lower`; `corrected` is the rate behind the general
+    grader's error (None where every grade was exact); `needed`: how many more probes would settle an open question."""
+
+    measure: Measure
+    n: int
+    failures: int
+    unscored: int
+    rate: float | None
+    lower: float | None
+    upper: float | None
+    cap: float | None
+    difference: float | None = None
+    difference_lower: float | None = None
+    difference_upper: float | None = None
+    margin: float | None = None
+    method: str = ""
+    corrected: float | None = None
+    corrected_low: float | None = None
+    corrected_high: float | None = None
+    needed: int | None = None
+    outcome: GateOutcome = "INCONCLUSIVE"
+
+
+@dataclass(frozen=True, slots=True)
+class GateDecision:
+    """The outcome, why, and on what: digests of charter and suite, both targets, the probes that flipped."""
+
+    outcome: GateOutcome
+    reasons: tuple[str, ...]
+    measures: tuple[MeasureFinding, ...]
+    candidate: str
+    baseline: str | None
+    charter: str
+    suite: str
+    flipped_worse: tuple[str, ...] = ()
+    flipped_better: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form: `gate.json`."""
+        return {"trueline_gate": 1, **asdict(self)}

@@ -1,0 +1,139 @@
+"""Runs a suite on a model: concurrent, journalled row by row, resumed without asking anything twice.
+
+In order: read the journal, ask what is missing, grade each reply, write it at once; then judge fairness pairs as pairs.
+What it leaves out on purpose: rates, intervals and verdicts (the gate's business).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trueline.charter.digests import digest_of
+from trueline.charter.probes import Probe
+from trueline.core.chat import ChatModel, ChatRequest, Sampling
+from trueline.core.clock import iso, utc_now
+from trueline.core.evaluations import Evaluation, GradedReply
+from trueline.core.ports import Grader
+from trueline.data.evaluations import graded_from
+from trueline.data.jsonl import read_jsonl
+from trueline.errors import DataError
+from trueline.evals.fairness import judge_pairs
+from trueline.evals.suites import Suite
+
+Progress = Callable[[int, int], None]
+
+
+async def ask(model: ChatModel, grader: Grader, probe: Probe, sampling: Sampling, sample: int) -> GradedReply:
+    """One probe, asked and graded."""
+    reply = await model.reply(ChatRequest(probe.messages, replace(sampling, seed=sampling.seed + sample)))
+    grade = await grader.grade(probe, reply)
+    return GradedReply(
+        probe=probe.id,
+        clause=probe.clause,
+        kind=probe.kind,
+        measure=probe.measure,
+        family=probe.family,
+        origin=probe.origin,
+        sample=sample,
+        reply=reply.text,
+        result=grade.result,
+        seen=grade.seen,
+        reason=grade.reason,
+        grader=grade.grader,
+        pair=probe.expect.pair,
+        blocked=reply.blocked,
+    )
+
+
+def _journal(path: Path, key: str) -> dict[tuple[str, int], GradedReply]:
+    """Rows of an interrupted run of the same model, suite, settings and graders; a torn last line is dropped."""
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").split("\n")
+    if json.loads(lines[0] or "{}").get("key") != key:
+        path.unlink()
+        return {}
+    whole = "\n".join(lines[:-1]) + "\n"
+    path.write_text(whole, encoding="utf-8")
+    rows: dict[tuple[str, int], GradedReply] = {}
+    for number, row in read_jsonl(path):
+        if number > 1:
+            found = graded_from(row)
+            rows[found.probe, found.sample] = found
+    return rows
+
+
+def settings_of(sampling: Sampling, samples: int) -> dict[str, Any]:
+    """What decides the evaluation besides target, suite, charter and graders."""
+    return {"sampling": sampling.to_dict(), "samples": samples}
+
+
+async def evaluate(
+    model: ChatModel,
+    suite: Suite,
+    grader: Grader,
+    *,
+    charter: str,
+    sampling: Sampling,
+    samples: int = 1,
+    concurrency: int = 64,
+    journal: Path | None = None,
+    progress: Progress | None = None,
+    target: str | None = None,
+) -> Evaluation:
+    """Asks every probe `samples` times. Raises the model's error when it stays away; what was graded is in the journal."""
+    began = time.monotonic()
+    settings = settings_of(sampling, samples)
+    graders: Mapping[str, Mapping[str, Any]] = {grader.name: grader.identity()}
+    key = digest_of([dict(model.identity()), suite.digest, charter, settings, {k: dict(v) for k, v in graders.items()}])
+    done = _journal(journal, key) if journal else {}
+    jobs = [(p, s) for p in suite.probes for s in range(samples) if (p.id, s) not in done]
+    out = None
+    if journal is not None:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        fresh = not journal.exists()
+        out = journal.open("a", encoding="utf-8")
+        if fresh:
+            out.write(json.dumps({"key": key}) + "\n")
+    waiting = iter(jobs)
+    total = len(suite.probes) * samples
+
+    async def work() -> None:
+        for probe, sample in waiting:
+            row = await ask(model, grader, probe, sampling, sample)
+            done[probe.id, sample] = row
+            if out is not None:
+                out.write(json.dumps(row.to_dict(), ensure_ascii=False) + "\n")
+                out.flush()
+            if progress is not None:
+                progress(len(done), total)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(concurrency, max(1, len(jobs)))):
+                group.create_task(work())
+    except BaseExceptionGroup as e:
+        raise e.exceptions[0] from None
+    finally:
+        if out is not None:
+            out.close()
+    ordered = tuple(done[p.id, s] for p in suite.probes for s in range(samples))
+    if len(ordered) != total:
+        raise DataError(f"{len(ordered)} of {total} probes were graded", remedy="run the same command again")
+    return Evaluation(
+        target=target or model.name,
+        identity=dict(model.identity()),
+        charter=charter,
+        suite=suite.digest,
+        settings=settings,
+        graders={k: dict(v) for k, v in graders.items()},
+        rows=judge_pairs(ordered),
+        created=iso(utc_now()),
+        seconds=round(time.monotonic() - began, 3),
+    )

@@ -1,0 +1,51 @@
+"""Suites: a frozen, hashed set of probes of the test side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trueline.charter.compile.written import written_probes
+from trueline.charter.digests import digest_of
+from trueline.charter.probes import Probe
+from trueline.charter.schema import Charter
+from trueline.errors import SuiteError
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Probes in the order of their ids, and the SHA-256 over them."""
+
+    probes: tuple[Probe, ...]
+    digest: str
+
+
+def freeze(probes: Iterable[Probe]) -> Suite:
+    """A suite of exactly these probes. Raises `SuiteError` where there are none."""
+    ordered = tuple(sorted({p.id: p for p in probes}.values(), key=lambda p: p.id))
+    if not ordered:
+        raise SuiteError("a suite needs at least one probe, got 0", remedy="add examples to the charter or grow probes")
+    asked = [{**p.to_dict(), "reply": None, "accepted_by": None} for p in ordered]
+    return Suite(ordered, digest_of(asked))
+
+
+def suite_for(charter: Charter, probes: Iterable[Probe], *, written: bool = True, limit: int | None = None) -> Suite:
+    """The charter's suite: its hand-written probes and the grown ones of the test side.
+
+    `limit` takes the same share of every clause and kind (whole fairness pairs stay together)."""
+    grown = [p for p in probes if p.side == "test"]
+    pool = [*(written_probes(charter) if written else ()), *grown]
+    if limit is not None and limit < len(pool):
+        pool = _thinned(pool, limit / len(pool))
+    return freeze(pool)
+
+
+def _thinned(pool: list[Probe], share: float) -> list[Probe]:
+    groups: dict[tuple[str, str], dict[str, list[Probe]]] = {}
+    for p in pool:
+        groups.setdefault((p.clause, p.kind), {}).setdefault(p.expect.pair or p.id, []).append(p)
+    out: list[Probe] = []
+    for units in groups.values():
+        names = sorted(units, key=lambda n: digest_of(n))
+        out.extend(p for n in names[: max(1, round(share * len(names)))] for p in units[n])
+    return out

@@ -1,0 +1,53 @@
+"""A cache by content round any `ChatModel`: the same request to the same model is asked once, also after a kill -9."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from trueline.charter.digests import digest_of
+from trueline.charter.turns import ToolCall
+from trueline.core.chat import ChatModel, ChatReply, ChatRequest
+
+
+class CachedChat:
+    """Keeps replies in a SQLite file, keyed by (identity of the model, request). `hits` counts what was not asked."""
+
+    def __init__(self, inner: ChatModel, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._inner, self._who, self.hits = inner, digest_of(dict(inner.identity())), 0
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL)")
+
+    @property
+    def name(self) -> str:
+        """The TARGET string of the model inside."""
+        return self._inner.name
+
+    def identity(self) -> Mapping[str, Any]:
+        """Of the model inside: a cache changes nothing."""
+        return self._inner.identity()
+
+    async def reply(self, request: ChatRequest) -> ChatReply:
+        """From the cache, else asked and kept."""
+        key = f"{self._who}:{request.digest()}"
+        row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+        if row is not None:
+            self.hits += 1
+            raw = json.loads(row[0])
+            raw["tool_calls"] = tuple(ToolCall(**c) for c in raw["tool_calls"])
+            return ChatReply(**raw)
+        answer = await self._inner.reply(request)
+        self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, json.dumps(asdict(answer))))
+        return answer
+
+    async def close(self) -> None:
+        """Closes the file and the model inside."""
+        self._db.close()
+        await self._inner.close()
