@@ -1,7 +1,5 @@
 """Sampling: alone or in a batch, shared prefix or not, the same reply; and the same as transformers' own greedy search."""
 
-from pathlib import Path
-
 import pytest
 import torch
 

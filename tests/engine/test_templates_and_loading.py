@@ -7,12 +7,13 @@ import pytest
 
 from trueline.charter.turns import Message
 from trueline.core.chat import ChatModel, ChatRequest, Sampling, StreamingChat
-from trueline.engine.chat import LocalChat, split_reasoning
+from trueline.engine.chat import LocalChat
 from trueline.engine.loading import load_local
 from trueline.engine.logprobs import choice_probabilities, completion_logprobs
 from trueline.engine.templates import describe, encode_completion, encode_prompt, render
 from trueline.engine.tiny import NO_SYSTEM, tiny_model, tiny_tokenizer
 from trueline.errors import ModelError, TargetError
+from trueline.models.reasoning import split_reasoning
 
 TALK = (Message("system", "Be kind."), Message("user", "What is the fee?"))
 
@@ -46,7 +47,7 @@ def test_what_cannot_be_loaded_is_named(tmp_path: Path) -> None:
         load_local(folder)
     (folder / "pytorch_model.bin").rename(folder / "model.safetensors")
     (folder / "config.json").write_text("{")
-    with pytest.raises(TargetError, match="cannot load"):
+    with pytest.raises(TargetError, match="not valid JSON"):
         load_local(folder)
     with pytest.raises(TargetError, match="there are"):
         load_local("bundled:none")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trueline.charter.digests import digest_file, digest_of
-from trueline.engine.bundled import locate
+from trueline.charter.digests import digest_of
+from trueline.engine.folders import check_folder, folder_of, is_adapter, read_json, weights_digest
+from trueline.engine.templates import describe, turn_ends
 from trueline.errors import TargetError
+
+__all__ = ["LocalModel", "folder_of", "load_local", "weights_digest", "wrap"]
+
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,87 +43,115 @@ class LocalModel:
         assert isinstance(found, torch.device)
         return found
 
+    @property
+    def dtype(self) -> str:
+        """The number format of the weights, e.g. `float32`."""
+        return str(self.model.dtype).removeprefix("torch.")
 
-def folder_of(text: str | Path) -> Path:
-    """The folder that a path, `bundled:NAME` or `hf:NAME` (from the local cache only) names."""
-    name = str(text)
-    if name.startswith("bundled:"):
-        return locate(name.removeprefix("bundled:"))
-    if name.startswith("hf:"):
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-        allow = os.environ.get("TRUELINE_ALLOW_DOWNLOAD") == "1"
-        try:
-            return Path(snapshot_download(name.removeprefix("hf:"), local_files_only=not allow))
-        except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as e:
-            what = f"{name} is not in the local cache ({type(e).__name__})"
-            raise TargetError(what, remedy="download it first, or set TRUELINE_ALLOW_DOWNLOAD=1") from None
-    return Path(name)
+    @property
+    def template(self) -> str:
+        """How conversations are written for it, in words."""
+        return describe(self.tokenizer)
 
 
-def weights_digest(folder: Path) -> str:
-    """SHA-256 over the names and digests of all weight, config and tokenizer files."""
-    kinds = (".safetensors", ".json", ".jinja", ".model", ".txt")
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in kinds and p.name != "README.md")
-    return digest_of({p.name: digest_file(p) for p in files})
+def stops_of(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Every id that ends a turn: of the generation config (one or several), of the config, and what the tokenizer and
+    its template use."""
+    found = set(turn_ends(tokenizer))
+    for value in (getattr(model.generation_config, "eos_token_id", None), getattr(model.config, "eos_token_id", None)):
+        found.update(int(v) for v in (value if isinstance(value, list | tuple) else [value]) if v is not None)
+    return frozenset(found)
 
 
-def _check(folder: Path) -> None:
-    if not folder.is_dir():
-        raise TargetError(f"no model folder at {folder}", remedy="give a folder, hf:NAME or bundled:harbor")
-    if not (folder / "config.json").exists() and not (folder / "adapter_config.json").exists():
-        raise TargetError(f"{folder} has neither config.json nor adapter_config.json", remedy="give a Hugging Face folder")
-    if not list(folder.glob("*.safetensors")):
-        pickles = [p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".ckpt")]
-        what = f"{folder} has no .safetensors" + (f", only {', '.join(pickles[:3])}, which could run code" if pickles else "")
-        raise TargetError(what, remedy="convert the weights to safetensors")
+def wrap(model: Any, tokenizer: Any, path: Path, digest: str = "") -> LocalModel:
+    """A `LocalModel` of objects that are loaded already, e.g. a model in training. The digest is the caller's."""
+    notes = () if tokenizer.chat_template and "no system role" not in describe(tokenizer) else (describe(tokenizer),)
+    return LocalModel(model, tokenizer, path, digest, stops_of(model, tokenizer), notes)
 
 
-def _stops(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Every id that ends a turn: of the tokenizer, of the generation config (one or several) and of the template."""
-    found: set[int] = set()
-    for value in (
-        tokenizer.eos_token_id,
-        getattr(model.generation_config, "eos_token_id", None),
-        model.config.eos_token_id,
-    ):
-        found.update(value if isinstance(value, list | tuple) else [value] if value is not None else [])
-    known = tokenizer.get_vocab()
-    for name in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "</s>"):
-        if name in known and (tokenizer.chat_template or "").find(name) >= 0:
-            found.add(known[name])
-    return frozenset(int(i) for i in found)
+def _place(device: str | None) -> str:
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if place.startswith("cuda") and not torch.cuda.is_available():
+        raise TargetError(f"device {place} is not there", remedy="use cpu, or install a torch that sees the GPU")
+    return place
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    if not any((folder / n).exists() for n in ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")):
+        what = f"{folder} has no tokenizer (tokenizer.json or tokenizer.model)"
+        raise TargetError(what, remedy="save the tokenizer into the folder")
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as e:  # noqa: BLE001  # the tokenizers library raises bare Exception for a bad file
+        why = " ".join(str(e).split())[:200]
+        raise TargetError(f"cannot read the tokenizer of {folder}: {why}", remedy="save it again") from None
+
+
+def _weights(folder: Path, dtype: str) -> Any:
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (MemoryError, torch.OutOfMemoryError):
+        what = f"{folder} does not fit into memory as {dtype}"
+        raise TargetError(what, remedy="use --dtype bfloat16 or a smaller model") from None
+    except Exception as e:  # noqa: BLE001  # whatever a malformed config makes transformers raise
+        why = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
+        raise TargetError(f"cannot load {folder}: {why}", remedy="check config.json and that it is a causal model") from None
+    for kind in ("missing_keys", "mismatched_keys"):
+        if report.get(kind):
+            some = ", ".join(str(k) for k in sorted(report[kind], key=str)[:3])
+            what = f"{folder} lacks weights that its config.json promises ({len(report[kind])}, e.g. {some})"
+            raise TargetError(what, remedy="take config.json and weights from the same model")
+    return model
+
+
+def _with_adapter(model: Any, folder: Path) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    except Exception as e:  # noqa: BLE001  # peft raises whatever the adapter's shapes make torch raise
+        why = " ".join(str(e).split())[:200]
+        raise TargetError(f"the adapter {folder} does not fit its base: {why}", remedy="check base_model_name_or_path") from None
 
 
 def load_local(text: str | Path, *, dtype: str = "float32", device: str | None = None) -> LocalModel:
-    """Loads model and tokenizer. Raises `TargetError` with a remedy for everything a user can have wrong."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = folder_of(text)
-    _check(folder)
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    adapter, base = None, folder
-    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
-        adapter = folder
-        base = folder_of(json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"])
-        _check(base)
+    """Loads model and tokenizer from a folder, `bundled:NAME` or `hf:NAME`. `dtype` float32 (the default: at the
+    rehearsal model's size also the fastest on a CPU), bfloat16 or float16; `device` a CUDA device where there is one,
+    else the CPU. Raises `TargetError` with a remedy for everything a user can have wrong."""
+    if dtype not in DTYPES:
+        raise TargetError(f"unknown number format {dtype!r}, expected one of {', '.join(DTYPES)}", remedy="use float32")
+    place, folder = _place(device), folder_of(text)
+    check_folder(folder)
+    base = folder
+    if is_adapter(folder):
+        named = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+        if not named:
+            raise TargetError("base_model_name_or_path is missing", remedy="name it", file=folder / "adapter_config.json")
+        base = folder_of(str(named), beside=folder)
+        check_folder(base)
+    tokenizer = _tokenizer(folder if (folder / "tokenizer_config.json").exists() else base)
+    model = _weights(base, dtype)
+    digest = weights_digest(base)
+    if base != folder:
+        model, digest = _with_adapter(model, folder), digest_of([digest, weights_digest(folder)])
+    largest, rows = max(tokenizer.get_vocab().values()), int(model.get_input_embeddings().weight.shape[0])
+    if largest >= rows:
+        what = f"the tokenizer of {folder} has ids up to {largest}, the model knows {rows}"
+        raise TargetError(what, remedy="take tokenizer and weights from the same model")
     try:
-        source = folder if (folder / "tokenizer_config.json").exists() else base
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            base, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True, local_files_only=True
-        )
-        if adapter is not None:
-            from peft import PeftModel
-
-            model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as e:
-        why = " ".join(str(e).split())[:200]
-        raise TargetError(f"cannot load {folder}: {why}", remedy="check config.json, tokenizer and weights of the folder") from None
-    notes = []
-    if not tokenizer.chat_template:
-        notes.append("no chat template: turns are written as 'User: ...' and 'Assistant: ...' lines")
-    digest = weights_digest(base) if adapter is None else digest_of([weights_digest(base), weights_digest(adapter)])
-    model.eval().to(place)
-    return LocalModel(model, tokenizer, folder, digest, _stops(model, tokenizer), tuple(notes))
+        model.eval().to(place)
+    except torch.OutOfMemoryError:
+        raise TargetError(f"{folder} does not fit onto {place}", remedy="use --dtype bfloat16 or cpu") from None
+    return wrap(model, tokenizer, folder, digest)

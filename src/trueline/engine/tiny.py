@@ -17,7 +17,8 @@ SPECIALS = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 def _sizes(**more: Any) -> dict[str, Any]:
     base = {
         "vocab_size": 512, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 512, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None,
+        "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 512,
+        "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None,
     }  # fmt: skip
     return {**base, **more}
 
@@ -58,14 +59,14 @@ def tiny_tokenizer(template: str | None = TEMPLATE) -> Any:
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
-    words = "the bank account card payment fee loan help cannot with what is how do I you can and please thank euros days".split()
+    words = "the bank account card payment fee loan help cannot with what is how do I you can and please thank euros days"
     trainer = trainers.BpeTrainer(
         vocab_size=512,
         special_tokens=SPECIALS,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    raw.train_from_iterator([" ".join(words)] * 4, trainer)
+    raw.train_from_iterator([words] * 4, trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|end|>", pad_token="<|pad|>", clean_up_tokenization_spaces=False)
     tokenizer.chat_template = template
     return tokenizer
