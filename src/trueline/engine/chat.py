@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from trueline.core.chat import ChatDelta, ChatReply, ChatRequest
@@ -45,6 +45,10 @@ class LocalChat:
         check_room(self.local, prompt, sampling)
         return Job(prompt, sampling, pieces=Pieces(sampling.stop))
 
+    def check(self, request: ChatRequest) -> None:
+        """Raises `ModelError` where the model could never answer this request, without asking it."""
+        self._job(request)
+
     async def reply(self, request: ChatRequest) -> ChatReply:
         """Answers one conversation; calls made at the same time share a batch. Raises `ModelError`."""
         job = self._job(request)
@@ -61,7 +65,7 @@ class LocalChat:
             output_tokens=len(made.ids),
         )
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """The same reply as it is made: whole characters, nothing that may become a stop string. A reader that goes
         away ends the row."""
         job, loop = self._job(request), asyncio.get_running_loop()
