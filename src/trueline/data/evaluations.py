@@ -43,9 +43,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     try:
         head = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(
-            "no evaluation here", remedy="run `trueline eval TARGET --out FOLDER` first", file=path
-        ) from None
+        raise DataError("no evaluation here", remedy="run `trueline eval TARGET --out FOLDER` first", file=path) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e:
         raise DataError(f"not a readable evaluation ({e})", remedy="evaluate again", file=path) from None
     if not isinstance(head, dict) or head.get("trueline_evaluation") != 1:
@@ -58,9 +56,7 @@ def read_evaluation(folder: Path) -> Evaluation:
             raise DataError(e.what, remedy=e.remedy, file=folder / ROWS, line=number) from None
     missing = [k for k in ("target", "charter", "suite", "settings", "graders", "created", "seconds") if k not in head]
     if missing or head.get("n") != len(rows):
-        what = (
-            f"the manifest lacks {missing}" if missing else f"the manifest says {head.get('n')} rows, got {len(rows)}"
-        )
+        what = f"the manifest lacks {missing}" if missing else f"the manifest says {head.get('n')} rows, got {len(rows)}"
         raise DataError(what, remedy="evaluate again", file=path)
     return Evaluation(
         target=head["target"],

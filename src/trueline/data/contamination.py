@@ -1,0 +1,22 @@
+"""Contamination: probes of a suite that stand in training data would measure memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from trueline.charter.probes import Probe
+from trueline.charter.turns import Message
+
+
+def fingerprint(messages: Iterable[Message]) -> str:
+    """The user's words, lower case, without punctuation: small changes of layout do not hide a copy."""
+    text = " ".join(m.content for m in messages if m.role == "user").lower()
+    return " ".join(re.findall(r"[^\W_]+", text))
+
+
+def contaminated(probes: Iterable[Probe], trained_on: Iterable[tuple[Message, ...]]) -> tuple[str, ...]:
+    """Ids of grown probes of the test side whose prompt was trained on. Hand-written examples teach by design and are
+    reported apart, so they do not count here."""
+    seen = {fingerprint(m) for m in trained_on}
+    return tuple(p.id for p in probes if p.origin == "grown" and fingerprint(p.messages) in seen)

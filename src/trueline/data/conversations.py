@@ -1,0 +1,131 @@
+"""Readers of the standard training formats: demonstrations and preferences, from JSON lines.
+
+Demonstrations: `messages`, or `prompt` + `completion`. Preferences: `prompt`, `chosen`, `rejected` (strings or message
+lists), or an implicit prompt (`chosen` and `rejected` begin with the same turns). Extras: margin, weight, clause, source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trueline.charter.digests import digest_of
+from trueline.charter.turns import Message, messages_from
+from trueline.core.records import Preference
+from trueline.data.jsonl import read_jsonl
+from trueline.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A conversation and the reply to learn. `source` says where it came from."""
+
+    prompt: tuple[Message, ...]
+    reply: str
+    source: str = ""
+
+    def digest(self) -> str:
+        """Content address."""
+        return digest_of([[m.to_dict() for m in self.prompt], self.reply])
+
+
+def _need(row: Mapping[str, Any], *keys: str) -> None:
+    for key in keys:
+        if key not in row or row[key] in (None, "", []):
+            raise DataError(f"{key!r} is missing or empty, got keys {', '.join(sorted(row)) or 'none'}", remedy=f"add {key!r}")
+
+
+def _reply(raw: Any, what: str) -> str:
+    """The reply of a completion: a string, or messages of which the last is the assistant's."""
+    if isinstance(raw, str):
+        return raw
+    turns = messages_from(raw)
+    if turns[-1].role != "assistant":
+        raise DataError(f"{what} must end with the assistant, got {turns[-1].role}", remedy="end with the assistant's message")
+    return turns[-1].content
+
+
+def example_from(row: Mapping[str, Any]) -> Example:
+    """One demonstration. Raises `DataError` that names the field."""
+    source = str(row.get("source", ""))
+    if "messages" in row:
+        turns = messages_from(row["messages"])
+        if turns[-1].role != "assistant" or len(turns) < 2:
+            raise DataError(f"messages must end with the assistant's reply, got {turns[-1].role}", remedy="add the reply")
+        return Example(turns[:-1], turns[-1].content, source)
+    _need(row, "prompt", "completion")
+    return Example(messages_from(row["prompt"]), _reply(row["completion"], "completion"), source)
+
+
+def _number(row: Mapping[str, Any], key: str, default: float) -> float:
+    value = row.get(key, default)
+    value = default if value is None else value
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value < 0:
+        raise DataError(f"{key} must be a number of at least 0, got {value!r:.30}", remedy=f"mend {key!r}")
+    return float(value)
+
+
+def preference_from(row: Mapping[str, Any]) -> Preference:
+    """One preference. Raises `DataError` that names the field."""
+    _need(row, "chosen", "rejected")
+    if row.get("prompt"):
+        prompt = messages_from(row["prompt"])
+        chosen, rejected = _reply(row["chosen"], "chosen"), _reply(row["rejected"], "rejected")
+    else:
+        a, b = messages_from(row["chosen"]), messages_from(row["rejected"])
+        if len(a) < 2 or a[:-1] != b[:-1]:
+            raise DataError("no prompt, and chosen and rejected do not begin with the same turns", remedy="add 'prompt'")
+        prompt, chosen, rejected = a[:-1], _reply(row["chosen"], "chosen"), _reply(row["rejected"], "rejected")
+    if prompt[-1].role == "assistant":
+        raise DataError("the prompt ends with the assistant, expected the user", remedy="move that turn to the replies")
+    if not chosen.strip() or not rejected.strip():
+        raise DataError("an empty reply cannot be learnt from", remedy="remove the row")
+    clause = row.get("clause")
+    return Preference(
+        prompt, chosen, rejected, _number(row, "margin", 0.0), _number(row, "weight", 1.0), clause, str(row.get("source", ""))
+    )
+
+
+def _located(path: Path, number: int, e: DataError) -> DataError:
+    return DataError(e.what, remedy=e.remedy, file=path, line=number)
+
+
+def read_examples(path: Path) -> list[Example]:
+    """All demonstrations of a file. Raises `DataError` (file:line)."""
+    out = []
+    for number, row in read_jsonl(path):
+        try:
+            out.append(example_from(row))
+        except DataError as e:
+            raise _located(path, number, e) from None
+    if not out:
+        raise DataError("this file has no rows", remedy="give at least one demonstration", file=path)
+    return out
+
+
+def read_preferences(path: Path) -> list[Preference]:
+    """All preferences of a file. Raises `DataError` (file:line); pairs whose replies are equal are an error too."""
+    out = []
+    for number, row in read_jsonl(path):
+        try:
+            pair = preference_from(row)
+            if pair.chosen == pair.rejected:
+                raise DataError("chosen and rejected are the same text", remedy="remove the row")
+        except DataError as e:
+            raise _located(path, number, e) from None
+        out.append(pair)
+    if not out:
+        raise DataError("this file has no rows", remedy="give at least one preference", file=path)
+    return out
+
+
+def split_by_prompt(pairs: list[Preference], held_out: float = 0.2) -> tuple[list[Preference], list[Preference]]:
+    """(train, held out), by the digest of the prompt: the same prompt never stands on both sides."""
+    train: list[Preference] = []
+    test: list[Preference] = []
+    for p in pairs:
+        share = int(digest_of([m.to_dict() for m in p.prompt])[:8], 16) / 2**32
+        (test if share < held_out else train).append(p)
+    return train, test

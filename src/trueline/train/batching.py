@@ -1,0 +1,89 @@
+"""Rows and batches: token ids with the positions that count, grouped by length to a token budget, in a seeded order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from trueline.charter.turns import Message
+from trueline.core.clock import generator
+from trueline.engine.templates import encode_completion
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """prompt + completion ids; only the completion counts. `weight` multiplies its loss."""
+
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...]
+    weight: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.completion)
+
+
+def make_row(tokenizer: Any, messages: Sequence[Message], reply: str, limit: int, weight: float = 1.0) -> Row | None:
+    """Encodes one example; None where it does not fit `limit` tokens (the caller counts and says so, nothing is cut)."""
+    prompt, completion = encode_completion(tokenizer, messages, reply)
+    if len(prompt) + len(completion) > limit:
+        return None
+    return Row(tuple(prompt), tuple(completion), weight)
+
+
+def batches(lengths: Sequence[int], budget: int, seed: int, epoch: int) -> list[list[int]]:
+    """Indices in batches of at most `budget` padded tokens: alike lengths together, batches in a random order."""
+    source = generator(seed, "batches", str(epoch))
+    order = list(range(len(lengths)))
+    source.shuffle(order)
+    order.sort(key=lambda i: lengths[i] // 8)
+    out: list[list[int]] = []
+    current: list[int] = []
+    longest = 0
+    for i in order:
+        longest = max(longest, lengths[i])
+        if current and longest * (len(current) + 1) > budget:
+            out.append(current)
+            current, longest = [], lengths[i]
+        current.append(i)
+    if current:
+        out.append(current)
+    source.shuffle(out)
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Padded:
+    """ids, attention: (rows, length) right-padded; keep: (rows, length - 1), True where the next token counts."""
+
+    ids: torch.Tensor
+    attention: torch.Tensor
+    keep: torch.Tensor
+
+
+def pad(rows: Sequence[Row], pad_id: int, device: torch.device) -> Padded:
+    """Stacks rows, padded on the right; padding is masked by length, never by id."""
+    length = max(len(r) for r in rows)
+    ids = torch.full((len(rows), length), pad_id)
+    attention = torch.zeros((len(rows), length), dtype=torch.long)
+    keep = torch.zeros((len(rows), length - 1), dtype=torch.bool)
+    for i, r in enumerate(rows):
+        ids[i, : len(r)] = torch.tensor(r.prompt + r.completion)
+        attention[i, : len(r)] = 1
+        keep[i, len(r.prompt) - 1 : len(r) - 1] = True
+    return Padded(ids.to(device), attention.to(device), keep.to(device))
+
+
+def token_logps(model: Any, batch: Padded) -> torch.Tensor:
+    """Log-probabilities of the counted tokens, shape (rows, length - 1), zero elsewhere. The vocabulary is projected at
+    counted positions only."""
+    hidden = model.base_model(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).last_hidden_state[:, :-1]
+    logits = model.get_output_embeddings()(hidden[batch.keep]).float()
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    if cap:
+        logits = cap * torch.tanh(logits / cap)
+    picked = torch.log_softmax(logits, dim=-1).gather(1, batch.ids[:, 1:][batch.keep][:, None])[:, 0]
+    out = torch.zeros(batch.keep.shape, device=picked.device, dtype=picked.dtype)
+    return out.masked_scatter(batch.keep, picked)

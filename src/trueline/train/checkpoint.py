@@ -1,0 +1,38 @@
+"""Checkpoints: written beside and renamed, holding all that decides the next step, so that a resumed run ends with the
+same weights as an uninterrupted one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trueline.errors import TrainingError
+
+FILE = "checkpoint.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Writes `state` whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / (FILE + ".part")
+    with part.open("wb") as f:
+        torch.save(state, f)
+        f.flush()
+        os.fsync(f.fileno())
+    os.replace(part, folder / FILE)
+
+
+def load_checkpoint(folder: Path, key: str) -> dict[str, Any] | None:
+    """The state, or None where there is none or it belongs to other inputs (`key`). Never runs code from the file."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, OSError, ValueError, EOFError) as e:
+        raise TrainingError(f"this checkpoint cannot be read ({type(e).__name__})", remedy="remove it to start over", file=path) from None
+    assert isinstance(state, dict)
+    return state if state.get("key") == key else None

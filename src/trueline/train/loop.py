@@ -1,0 +1,103 @@
+"""The loop that all methods share: seeded order, exact resume, metrics, alarms.
+
+In order, for every step: take the next batch, its loss, the gradient, clip, step, write a line of metrics; every
+`SAVE_SECONDS` a checkpoint. Left out on purpose: several processes and mixed precision (they belong to scale, not to truth).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trueline.errors import TrainingError
+from trueline.train.checkpoint import save_checkpoint
+
+SAVE_SECONDS = 20.0  # between checkpoints
+StepLoss = Callable[[list[int]], tuple[torch.Tensor, dict[str, float]]]
+Progress = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """lr: peak learning rate, reached after `warmup` (share of the steps), then linear to zero. clip: gradient norm."""
+
+    lr: float
+    warmup: float = 0.05
+    clip: float = 1.0
+    weight_decay: float = 0.0
+
+
+def _rate(step: int, total: int, s: LoopSettings) -> float:
+    ramp = max(1, round(s.warmup * total))
+    return s.lr * min((step + 1) / ramp, max(0.0, (total - step) / max(1, total - ramp)), 1.0)
+
+
+def _alarm(folder: Path, step: int, batch: list[int], loss: float) -> TrainingError:
+    (folder / "nan_batch.json").write_text(json.dumps({"step": step, "rows": batch}) + "\n")
+    what = f"the loss became {loss} at step {step}; its batch is saved in nan_batch.json"
+    return TrainingError(what, remedy="lower the learning rate or look at these rows", file=folder)
+
+
+def _trainable(model: Any) -> dict[str, torch.Tensor]:
+    return {n: p for n, p in model.named_parameters() if p.requires_grad}
+
+
+def run_loop(
+    model: Any,
+    plan: Sequence[list[int]],
+    step_loss: StepLoss,
+    settings: LoopSettings,
+    folder: Path,
+    key: str,
+    state: dict[str, Any] | None,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Runs the batches of `plan` (indices), from the checkpoint `state` if there is one. Returns the last metrics."""
+    parameters = _trainable(model)
+    decayed = [p for p in parameters.values() if p.dim() >= 2]
+    plain = [p for p in parameters.values() if p.dim() < 2]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=(0.9, 0.99), fused=True)
+    first = 0
+    if state is not None:
+        with torch.no_grad():
+            for name, p in parameters.items():
+                p.copy_(state["weights"][name])
+        optimizer.load_state_dict(state["optimizer"])
+        first = int(state["step"])
+    folder.mkdir(parents=True, exist_ok=True)
+    saved, metrics = time.monotonic(), dict[str, float]()
+    model.train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0  # a reply's likelihood must not depend on luck
+    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
+        for step in range(first, len(plan)):
+            loss, metrics = step_loss(plan[step])
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise _alarm(folder, step, plan[step], value)
+            loss.backward()
+            norm = float(torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip))
+            for group in optimizer.param_groups:
+                group["lr"] = _rate(step, len(plan), settings)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            metrics = {"loss": value, "gradient_norm": norm, **metrics}
+            log.write(json.dumps({"step": step + 1, "of": len(plan), **{k: round(v, 6) for k, v in metrics.items()}}) + "\n")
+            log.flush()
+            if progress is not None:
+                progress(step + 1, len(plan), value)
+            if time.monotonic() - saved > SAVE_SECONDS:
+                weights = {n: p.detach().clone() for n, p in parameters.items()}
+                save_checkpoint(folder, {"key": key, "step": step + 1, "weights": weights, "optimizer": optimizer.state_dict()})
+                saved = time.monotonic()
+    model.eval()
+    return metrics
