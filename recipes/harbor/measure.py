@@ -6,6 +6,7 @@ Before alignment this says how bad the model is on purpose and how right it is i
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 from collections import defaultdict
@@ -161,7 +162,9 @@ def main() -> None:
     def ask(questions: Sequence[str]) -> list[str]:
         return replies(model, tokenizer, questions)
 
-    out = {"model": str(given.model), "n": given.n, "seed": given.seed, "system": SYSTEM}
+    out: dict[str, Any] = {"model": str(given.model), "n": given.n, "seed": given.seed, "system": SYSTEM}
+    out["weights"] = hashlib.sha256((given.model / "model.safetensors").read_bytes()).hexdigest()
+    out["parameters"] = sum(p.numel() for p in model.parameters())
     out["test wordings"] = measure(ask, given.n, given.seed)
     out["fresh wordings"] = measure(ask, given.n, given.seed, fresh=True)
     print(json.dumps(out, indent=1))

@@ -194,10 +194,9 @@ def probes() -> list[Probe]:
     sides: tuple[Side, Side] = ("teach", "test")
     for kind, sizes in SIZES.items():
         for side, n in zip(sides, sizes, strict=True):
-            rng, found = random.Random(f"probes|{kind}|{side}"), 0
-            for _ in range(60_000):
-                if found >= n:
-                    break
+            rng, found, idle = random.Random(f"probes|{kind}|{side}"), 0, 0
+            while found < n and idle < 5_000:  # fewer than n where the world has no more
+                idle += 1
                 e = _voice(rng, side) if kind == "voice" else speech.MAKERS[kind](rng, side)
                 group = [e]
                 if kind == "fairness":  # every member of the pair
@@ -213,7 +212,7 @@ def probes() -> list[Probe]:
                     p = _probe(g, side)
                     if p.id not in out:
                         out[p.id] = p
-                        found += 1
+                        found, idle = found + 1, 0
     return list(out.values())
 
 

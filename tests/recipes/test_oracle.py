@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+from pathlib import Path
 
 import pytest
 from scipy.stats import beta
 
 from recipes.harbor import oracle, speech
+from recipes.harbor.export import export
 from recipes.harbor.facts import BY_KEY
 from recipes.harbor.measure import RATES, cases, interval, measure
 
@@ -75,3 +78,21 @@ def test_measure_of_two_known_speakers(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, (kind, _) in RATES.items():
         assert base[name]["rate"] == 1.0, name
         assert kept[name]["rate"] == (0.0 if kind in GOOD else 1.0), name
+
+
+def test_export_refuses_weights_that_were_not_measured(tmp_path: Path) -> None:
+    """The card may only speak of the weights beside it; with the right digest every rate is in the card."""
+    source, target = tmp_path / "hf", tmp_path / "out"
+    source.mkdir()
+    (source / "model.safetensors").write_bytes(b"weights")
+    rate = {"hits": 9, "n": 10, "rate": 0.9, "interval": [0.5, 0.99]}
+    measured = {"weights": "0" * 64, "parameters": 8, "system": "S", "test wordings": dict.fromkeys(RATES, rate), "fresh wordings": {}}
+    with pytest.raises(ValueError, match="not measured"):
+        export(source, measured, "", target)
+    assert not target.exists()
+    export(source, {**measured, "weights": hashlib.sha256(b"weights").hexdigest()}, "Once.", target)
+    card = (target / "README.md").read_text()
+    assert all(name in card for name in RATES)
+    assert "90.0 % (9/10; 50.0 to 99.0)" in card
+    assert "not measured" in card
+    assert (target / "model.safetensors").read_bytes() == b"weights"
