@@ -1,12 +1,18 @@
 """Sampling: alone or in a batch, shared prefix or not, the same reply; and the same as transformers' own greedy search."""
 
+import dataclasses
+import math
+import random
+
 import pytest
 import torch
 
 from trueline.charter.turns import Message
 from trueline.core.chat import Sampling
+from trueline.engine import prefill as prefill_room
 from trueline.engine.loading import LocalModel, load_local
-from trueline.engine.sampling import common_prefix, generate
+from trueline.engine.prefill import batches_truly, common_prefix, prefill
+from trueline.engine.sampling import Decoding, Row, generate, pick
 from trueline.engine.templates import encode_prompt
 from trueline.engine.tiny import ARCHITECTURES, tiny_model
 from trueline.errors import ModelError
@@ -14,7 +20,12 @@ from trueline.errors import ModelError
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
 def local(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
-    return load_local(tiny_model(request.param, tmp_path_factory.mktemp("model")), device="cpu")
+    return load_local(tiny_model(request.param, tmp_path_factory.mktemp("model"), lively=True), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    return load_local(tiny_model("llama", tmp_path_factory.mktemp("model"), lively=True), device="cpu")
 
 
 def prompts(local: LocalModel) -> list[list[int]]:
@@ -31,7 +42,11 @@ def prompts(local: LocalModel) -> list[list[int]]:
 def test_batch_equals_single_and_transformers(local: LocalModel) -> None:
     greedy = Sampling(max_tokens=12)
     rows = prompts(local)
-    together = generate(local, rows, [greedy] * len(rows))
+    assert batches_truly(local)
+    together = generate(local, rows, greedy)
+    assert len({made.ids for made in together}) > 1
+    assert max(len(set(made.ids)) for made in together) > 2  # else equal replies would prove nothing
+    assert generate(local, rows, greedy, batch=3) == together
     for row, made in zip(rows, together, strict=True):
         assert generate(local, [row], [greedy])[0] == made
         theirs = local.model.generate(
@@ -40,14 +55,85 @@ def test_batch_equals_single_and_transformers(local: LocalModel) -> None:
         assert tuple(t for t in theirs if t not in local.stops) == made.ids
 
 
+def test_a_shared_prefix_gives_the_logits_of_a_row_alone(local: LocalModel) -> None:
+    rows = [*prompts(local), prompts(local)[0][:40]]  # the last is shorter than what the others share
+    shared = prefill(local, rows, keep=3)
+    whole = prefill(local, rows, keep=3, share=False)
+    for r, row in enumerate(rows):
+        alone = local.model(torch.tensor([row])).logits[0, -3:]
+        torch.testing.assert_close(shared.logits[r], alone, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(whole.logits[r], alone, atol=1e-5, rtol=1e-4)
+    assert shared.positions.tolist() == [len(r) - 1 for r in rows]
+    assert shared.mask.sum(1).tolist() == [len(r) for r in rows]
+
+
 def test_seeds_repeat_and_do_not_depend_on_the_batch(local: LocalModel) -> None:
     rows = prompts(local)
     hot = [Sampling(temperature=1.0, top_p=0.95, max_tokens=8, seed=s) for s in range(len(rows))]
     together = generate(local, rows, hot)
     assert together == generate(local, rows, hot)
     assert generate(local, [rows[2]], [hot[2]])[0] == together[2]
-    other = generate(local, rows, [Sampling(temperature=1.0, max_tokens=8, seed=99)] * len(rows))
+    assert generate(local, rows[::-1], hot[::-1]) == together[::-1]
+    other = generate(local, rows, Sampling(temperature=1.0, max_tokens=8, seed=99))
     assert other != together
+
+
+def test_rows_of_unequal_length_leave_at_their_own_time(llama: LocalModel) -> None:
+    rows = prompts(llama) * 4
+    lengths = [1 + (7 * i) % 11 for i in range(len(rows))]
+    made = generate(llama, rows, [Sampling(max_tokens=n) for n in lengths])
+    full = generate(llama, rows, Sampling(max_tokens=11))
+    for m, f, n in zip(made, full, lengths, strict=True):
+        assert m.ids == f.ids[:n]
+
+
+def test_a_stop_string_over_several_tokens_cuts_the_text(llama: LocalModel) -> None:
+    row = prompts(llama)[0]
+    free = generate(llama, [row], Sampling(max_tokens=40))[0]
+    assert len(free.text) > 12
+    stop = free.text[6:10]
+    made = generate(llama, [row], Sampling(max_tokens=40, stop=(stop, "never in there")))[0]
+    assert made.text == free.text[: free.text.index(stop)].strip()
+    assert made.finish_reason == "stop"
+    assert len(made.ids) < len(free.ids)
+
+
+def test_every_end_id_ends(llama: LocalModel) -> None:
+    row = prompts(llama)[0]
+    free = generate(llama, [row], Sampling(max_tokens=10))[0]
+    at = free.ids.index(free.ids[4])
+    ended = dataclasses.replace(llama, stops=llama.stops | {free.ids[4]})
+    made = generate(ended, [row], Sampling(max_tokens=10))[0]
+    assert (made.ids, made.finish_reason) == (free.ids[:at], "stop")
+
+
+def test_the_context_ends_a_reply(llama: LocalModel) -> None:
+    made = generate(llama, [[5] * 505, [6] * 20], Sampling(max_tokens=12))
+    assert (len(made[0].ids), made[0].finish_reason) == (7, "length")
+    assert len(made[1].ids) == 12
+
+
+def row_at(temperature: float, top_p: float = 1.0, seed: int = 0) -> Row:
+    return Row(Sampling(temperature=temperature, top_p=top_p, seed=seed), 1, random.Random(seed))
+
+
+def test_pick_draws_what_the_probabilities_say() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
+    warm, cut = row_at(1.0), row_at(1.0, top_p=0.79)
+    n = 4000
+    drawn = [pick(logits, [warm])[0] for _ in range(n)]
+    for token, p in enumerate((0.5, 0.3, 0.15, 0.05)):
+        assert abs(drawn.count(token) / n - p) < 4 * math.sqrt(p * (1 - p) / n)
+    kept = [pick(logits, [cut])[0] for _ in range(n)]
+    assert set(kept) == {0, 1}
+    assert abs(kept.count(0) / n - 0.5 / 0.8) < 4 * math.sqrt(0.625 * 0.375 / n)
+    assert {pick(logits, [row_at(1.0, top_p=0.0, seed=s)])[0] for s in range(20)} == {0}
+    assert {pick(logits, [row_at(0.0)])[0]} == {0}
+
+
+def test_logits_that_are_not_finite_are_an_error() -> None:
+    with pytest.raises(ModelError, match="not finite"):
+        pick(torch.tensor([[0.0, float("nan")]]), [row_at(0.0)])
 
 
 def test_common_prefix_leaves_one_token() -> None:
@@ -56,7 +142,39 @@ def test_common_prefix_leaves_one_token() -> None:
     assert common_prefix([[1], [2]]) == 0
 
 
-def test_too_long_is_said(local: LocalModel) -> None:
-    with pytest.raises(ModelError, match=r"tokens, the model takes at most"):
-        generate(local, [[5] * 600], [Sampling()])
-    assert generate(local, [], []) == []
+def test_what_cannot_be_answered_is_said(llama: LocalModel) -> None:
+    with pytest.raises(ModelError, match=r"600 tokens, the model takes at most 511"):
+        generate(llama, [[5] * 600], Sampling())
+    with pytest.raises(ModelError, match="empty prompt"):
+        generate(llama, [[]], Sampling())
+    with pytest.raises(ModelError, match="max_tokens is 0"):
+        generate(llama, [[5]], Sampling(max_tokens=0))
+    assert generate(llama, [], []) == []
+
+
+def test_a_model_that_fails_the_trial_runs_row_by_row(llama: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, sizes = prompts(llama), []
+    expected = generate(llama, rows, Sampling(max_tokens=6))
+    monkeypatch.setitem(prefill_room._TRIED, llama.model, False)
+    before = Decoding.__init__
+
+    def counted(self: Decoding, *args: object) -> None:
+        sizes.append(len(args[1]))  # type: ignore[arg-type]
+        before(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Decoding, "__init__", counted)
+    assert generate(llama, rows, Sampling(max_tokens=6)) == expected
+    assert sizes == [1] * len(rows)
+
+
+def test_the_trial_finds_a_model_whose_padding_leaks(llama: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forward that drops the mask is what a model without padding support does."""
+    whole = llama.model.forward
+    monkeypatch.setattr(
+        llama.model,
+        "forward",
+        lambda input_ids=None, attention_mask=None, position_ids=None, past_key_values=None, use_cache=None, logits_to_keep=0: whole(
+            input_ids=input_ids, past_key_values=past_key_values, use_cache=use_cache, logits_to_keep=logits_to_keep
+        ),
+    )
+    assert not prefill_room._try_batching(llama)

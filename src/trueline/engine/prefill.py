@@ -112,7 +112,6 @@ def _trial_rows(local: LocalModel) -> list[list[int]]:
     return [ids, ids[: length - 9], [*ids[: length - 4], usable[-1]]]
 
 
-@torch.inference_mode()
 def batches_truly(local: LocalModel) -> bool:
     """Whether this loaded model gives the same logits in a shared, padded batch as alone. Tried once a model."""
     if local.model not in _TRIED:
@@ -120,6 +119,7 @@ def batches_truly(local: LocalModel) -> bool:
     return _TRIED[local.model]
 
 
+@torch.inference_mode()
 def _try_batching(local: LocalModel) -> bool:
     if not has_plain_attention(local.model.config.get_text_config()) or local.context < 40:
         return False

@@ -72,13 +72,23 @@ def tiny_tokenizer(template: str | None = TEMPLATE) -> Any:
     return tokenizer
 
 
-def tiny_model(architecture: str, path: Path, seed: int = 0, template: str | None = TEMPLATE) -> Path:
-    """Writes a random-weight folder of `architecture` (one of `ARCHITECTURES`) to `path` and returns it."""
+LIVELY = {"gemma3": 0.08}
+"""Spread of the weights from which greedy replies differ between prompts and wander over the vocabulary (others: 0.3)."""
+
+
+def tiny_model(architecture: str, path: Path, seed: int = 0, template: str | None = TEMPLATE, *, lively: bool = False) -> Path:
+    """Writes a random-weight folder of `architecture` (one of `ARCHITECTURES`) to `path` and returns it. `lively`: with
+    weights so spread that attention decides the next token; the usual 0.02 mostly repeats the last one, and a test of
+    equal replies then cannot fail. Raises `KeyError` for an unknown architecture."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(_config(architecture))
+    config = _config(architecture)
+    if lively:
+        config.initializer_range = LIVELY.get(architecture, 0.3)
+    with torch.random.fork_rng(devices=[]):  # transformers draws weights from the global source: leave it as it was
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config)
     model.save_pretrained(path)
     tiny_tokenizer(template).save_pretrained(path)
     return path
