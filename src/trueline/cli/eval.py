@@ -1,0 +1,73 @@
+"""`trueline eval TARGET`: runs the charter's suite and writes an evaluation folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(help="Run the charter's suite on a TARGET and write an evaluation folder (resumes when interrupted).")
+@click.argument("target")
+@click.option("--charter", "-c", required=True, help="Charter file or bundled:NAME.")
+@click.option("--probes", type=click.Path(path_type=Path), help="File of probes (default: probes.jsonl beside the charter).")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the evaluation (default: runs/eval-<suite>-<target>).")
+@click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each probe; they form a cluster.")
+@click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0, 2), help="Sampling temperature.")
+@click.option("--max-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest reply in tokens.")
+@click.option("--limit", type=click.IntRange(1), help="At most this many probes, the same share of every clause.")
+@click.option("--concurrency", default=64, show_default=True, type=click.IntRange(1), help="Requests under way at once.")
+@click.option("--prompt-budget", type=click.IntRange(1), help="Tokens of the compiled system prompt (default: all of it).")
+@click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")
+@click.option("--no-prompt", is_flag=True, help="Ask the bare model, without the charter's prompt.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    target: str, charter: str, probes: Path | None, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
+    concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, seed: int, as_json: bool,
+) -> int:  # fmt: skip
+    """Wires target, suite and grader together."""
+    import asyncio
+    import json
+    import re
+
+    from trueline.cli.progress import bar
+    from trueline.cli.project import dressed, open_project
+    from trueline.cli.summary import print_summary, summary
+    from trueline.cli.targets import open_target, sampling_of
+    from trueline.data.evaluations import write_evaluation
+    from trueline.evals.runner import evaluate
+    from trueline.evals.suites import suite_for
+    from trueline.models.cached import CachedChat
+
+    project = open_project(charter, probes)
+    suite = suite_for(project.loaded.charter, project.probes, limit=limit)
+    opened = open_target(target)
+    model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
+    folder = out or Path("runs") / f"eval-{suite.digest[:8]}-{re.sub(r'[^A-Za-z0-9.]+', '-', target).strip('-')[-40:]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    cached = CachedChat(model, folder / "cache.sqlite")
+
+    async def go() -> object:
+        try:
+            with bar("eval") as advance:
+                return await evaluate(
+                    cached, suite, project.grader(), charter=project.loaded.digest, sampling=sampling_of(opened.system, temperature, max_tokens, seed),
+                    samples=samples, concurrency=concurrency, journal=folder / "journal.jsonl", progress=advance, target=target,
+                )  # fmt: skip
+        finally:
+            await cached.close()
+
+    from trueline.core.evaluations import Evaluation
+
+    found = asyncio.run(go())
+    assert isinstance(found, Evaluation)
+    write_evaluation(folder, found)
+    (folder / "journal.jsonl").unlink(missing_ok=True)
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), "seconds": found.seconds, "measures": summary(found)}))
+    else:
+        for note in opened.notes:
+            click.echo(f"note: {note}", err=True)
+        print_summary(found, folder)
+    return 0

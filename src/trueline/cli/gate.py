@@ -1,0 +1,40 @@
+"""`trueline gate CANDIDATE [--against BASELINE]`: exit 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID, 64 for wrong usage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(help="Decide whether a candidate may be released: exit 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID.")
+@click.argument("candidate", type=click.Path(path_type=Path))
+@click.option("--charter", "-c", required=True, help="Charter file or bundled:NAME.")
+@click.option("--against", type=click.Path(path_type=Path), help="Evaluation folder of the baseline.")
+@click.option("--redteam", type=click.Path(path_type=Path), help="Evaluation folder of a red-team run on the candidate.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the decision to this JSON file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the decision as JSON.")
+def command(candidate: Path, charter: str, against: Path | None, redteam: Path | None, out: Path | None, as_json: bool) -> int:
+    """Reads the evaluations and decides."""
+    import json
+
+    from trueline.charter.parse import load_charter
+    from trueline.charter.shipped import charter_path
+    from trueline.core.records import GATE_EXIT
+    from trueline.data.evaluations import read_evaluation
+    from trueline.data.jsonl import write_json
+    from trueline.gate.decide import decide
+    from trueline.report.decision import decision_text
+
+    loaded = load_charter(charter_path(charter))
+    found = decide(
+        loaded.charter.gate,
+        loaded.digest,
+        read_evaluation(candidate),
+        read_evaluation(against) if against else None,
+        redteam=read_evaluation(redteam) if redteam else None,
+    )
+    if out is not None:
+        write_json(out, found.to_dict())
+    click.echo(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else decision_text(found))
+    return GATE_EXIT[found.outcome]

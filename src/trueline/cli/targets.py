@@ -1,0 +1,115 @@
+"""TARGET strings: a folder, hf:NAME, bundled:NAME, openai:MODEL@URL, anthropic:MODEL[@URL] or a system.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trueline.charter.turns import Message
+from trueline.core.chat import ChatModel, Sampling
+from trueline.errors import TargetError
+
+
+class SystemFile(BaseModel):
+    """What ships: model + prompt + few-shots + guard + sampling. `prompt`: compiled | none | the text itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    system: Literal[1]
+    model: str
+    charter: str
+    prompt: str = "compiled"
+    prompt_budget: Annotated[int, Field(ge=1)] | None = None
+    few_shots: Annotated[int, Field(ge=0, le=64)] = 0
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    max_tokens: Annotated[int, Field(ge=1)] = 128
+    guard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An opened TARGET: the model (behind its prompt where it has one), and the token counter of its tokenizer."""
+
+    text: str
+    chat: ChatModel
+    trainable: bool
+    count: Callable[[str], int] | None
+    notes: tuple[str, ...] = ()
+    system: SystemFile | None = None
+
+
+def read_system(path: Path) -> SystemFile:
+    """Reads a system.yaml. Raises `RunFileError` (file:line)."""
+    from trueline.charter.parse import read_yaml, validate
+    from trueline.errors import RunFileError
+
+    return validate(read_yaml(path, RunFileError), SystemFile, path, RunFileError)
+
+
+def _served(text: str) -> ChatModel | None:
+    from trueline.models.anthropic_chat import AnthropicChat
+    from trueline.models.openai_chat import OpenAIChat
+
+    kind, _, rest = text.partition(":")
+    if kind not in ("openai", "anthropic"):
+        return None
+    model, _, url = rest.partition("@")
+    if not model:
+        raise TargetError(f"{text!r} names no model", remedy=f"write {kind}:MODEL@URL")
+    if url and not url.startswith(("http://", "https://")):
+        raise TargetError(f"the address {url!r} is no URL", remedy="begin it with http:// or https://")
+    if kind == "openai":
+        return OpenAIChat(model, url) if url else OpenAIChat(model)
+    return AnthropicChat(model, url) if url else AnthropicChat(model)
+
+
+def _local(text: str) -> Target:
+    try:
+        from trueline.engine.chat import LocalChat
+        from trueline.engine.loading import load_local
+    except ImportError as e:
+        what = f"{text} is a local model, which needs torch and transformers ({e.name} is missing)"
+        raise TargetError(what, remedy="pip install 'trueline[train]', or give a served TARGET") from None
+    local = load_local(text)
+
+    def count(words: str) -> int:
+        return len(local.tokenizer.encode(words, add_special_tokens=False))
+
+    return Target(text, LocalChat(local, name=text), True, count, local.notes)
+
+
+def open_target(text: str) -> Target:
+    """Opens a TARGET. Raises `TargetError` with a remedy for what cannot be opened."""
+    served = _served(text)
+    if served is not None:
+        return Target(text, served, False, None)
+    if text.endswith((".yaml", ".yml")):
+        path = Path(text)
+        system = read_system(path)
+        model = system.model
+        if not model.startswith(("openai:", "anthropic:", "bundled:", "hf:")) and not Path(model).is_absolute():
+            model = str(path.parent / model)
+        inner = open_target(model)
+        return Target(text, inner.chat, False, inner.count, inner.notes, system)
+    if text.startswith(("hf:", "bundled:")) or Path(text).is_dir():
+        return _local(text)
+    forms = "a folder, hf:NAME, bundled:harbor, openai:MODEL@URL, anthropic:MODEL or a system.yaml"
+    raise TargetError(f"cannot understand the TARGET {text!r}", remedy=f"give {forms}")
+
+
+def behind_prompt(target: Target, prompt: str, shots: tuple[Message, ...] = ()) -> ChatModel:
+    """The target behind a system prompt and few-shot examples."""
+    from trueline.models.system import SystemChat
+
+    return SystemChat(target.chat, prompt, shots)
+
+
+def sampling_of(system: SystemFile | None, temperature: float, max_tokens: int, seed: int) -> Sampling:
+    """The sampling settings: a system's own, else those asked for."""
+    if system is not None:
+        return Sampling(temperature=system.temperature, max_tokens=system.max_tokens, seed=seed)
+    return Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)

@@ -1,0 +1,28 @@
+"""A gate's decision in words and as a small table."""
+
+from __future__ import annotations
+
+from trueline.core.decisions import GateDecision, MeasureFinding
+
+
+def percent(x: float | None) -> str:
+    """A fraction as per cent with one decimal; `-` where nothing was measured."""
+    return "-" if x is None else f"{100 * x:.1f} %"
+
+
+def _line(f: MeasureFinding) -> str:
+    bounds = f"{percent(f.lower)} .. {percent(f.upper)}" if f.upper is not None else "-"
+    against = f"{percent(f.difference)} (<= {percent(f.difference_upper)})" if f.difference is not None else "-"
+    return f"  {f.measure:13}{percent(f.rate):>9}{bounds:>20}{percent(f.cap):>9}{against:>22}{percent(f.margin):>9}  {f.outcome}"
+
+
+def decision_text(decision: GateDecision) -> str:
+    """The outcome, its reasons, and one line a measure."""
+    head = [f"{decision.outcome}: {decision.candidate}" + (f" against {decision.baseline}" if decision.baseline else "")]
+    head += [f"  - {reason}" for reason in decision.reasons]
+    if decision.measures:
+        head.append(f"  {'measure':13}{'failed':>9}{'95 % bounds':>20}{'cap':>9}{'worse by':>22}{'margin':>9}")
+        head += [_line(f) for f in decision.measures]
+    if decision.flipped_worse:
+        head.append(f"  {len(decision.flipped_worse)} probes got worse, e.g. {', '.join(decision.flipped_worse[:3])}")
+    return "\n".join(head)

@@ -1,0 +1,150 @@
+"""The run file: what `trueline align` does, typed and checked when it is read; an option without effect is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trueline.charter.parse import read_yaml, validate
+from trueline.errors import RunFileError
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Part(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PromptPart(Part):
+    """The compiled prompt: `budget` in tokens of the model (null: everything), `few_shots` examples."""
+
+    budget: Count | None = 64
+    few_shots: Annotated[int, Field(ge=0, le=64)] = 0
+
+
+class DataPart(Part):
+    """Files beside the run file: `probes` (default: beside the charter), `helpful` dialogues mixed in, `preferences` rows."""
+
+    probes: str | None = None
+    helpful: str | None = None
+    preferences: str | None = None
+    demonstrations: bool = True
+
+
+class LoraPart(Part):
+    """r: rank; alpha: scale."""
+
+    r: Count = 16
+    alpha: Count = 32
+
+
+class SftStage(Part):
+    """Demonstrations of the charter mixed with helpful data; `mix`: share of helpful examples among all."""
+
+    method: Literal["sft"]
+    epochs: Count = 2
+    lr: Positive = 1e-3
+    batch_tokens: Count = 4096
+    mix: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    lora: LoraPart | None = None
+
+
+class DpoStage(Part):
+    """Preferences sampled from the model itself on teach probes (failed replies are rejected) and the user's own file."""
+
+    method: Literal["dpo"]
+    loss: str = "dpo"
+    beta: Positive = 0.1
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    sft_weight: Annotated[float, Field(ge=0)] = 0.0
+    epochs: Count = 1
+    lr: Positive = 2e-4
+    batch_tokens: Count = 4096
+    samples: Annotated[int, Field(ge=0, le=16)] = 1
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    lora: LoraPart | None = None
+
+
+class SearchStage(Part):
+    """For a TARGET that cannot be trained: prompt budgets and numbers of few-shots to try, on at most `probes` teach probes."""
+
+    method: Literal["search"]
+    budgets: tuple[Count | None, ...] = (64, 256, None)
+    few_shots: tuple[Annotated[int, Field(ge=0, le=64)], ...] = (0, 4)
+    probes: Count = 100
+
+
+class EvaluatePart(Part):
+    """`limit`: probes of the suite (null: all); `samples` of each; `max_tokens` of a reply."""
+
+    limit: Count | None = None
+    samples: Count = 1
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    max_tokens: Count = 64
+    concurrency: Count = 64
+
+
+class GatePart(Part):
+    """`against`: an evaluation folder that the result must not be worse than, besides the caps."""
+
+    against: str | None = None
+
+
+class RunFile(Part):
+    """One alignment run."""
+
+    run: Literal[1]
+    charter: str
+    model: str
+    out: str
+    seed: Annotated[int, Field(ge=0)] = 0
+    prompt: PromptPart = PromptPart()
+    teacher: str | None = None
+    data: DataPart = DataPart()
+    stages: Annotated[tuple[Annotated[SftStage | DpoStage | SearchStage, Field(discriminator="method")], ...], Field(min_length=1)]
+    evaluate: EvaluatePart = EvaluatePart()
+    gate: GatePart = GatePart()
+
+
+def read_run_file(path: Path) -> RunFile:
+    """Reads and checks a run file. Raises `RunFileError` (file:line)."""
+    from trueline.algos.losses.preference import PreferenceOptions, preference_loss
+
+    document = read_yaml(path, RunFileError)
+    run = validate(document, RunFile, path, RunFileError)
+    for i, stage in enumerate(run.stages):
+        line = document.lines.get(("stages", i), 1)
+        try:
+            if isinstance(stage, DpoStage):
+                preference_loss(stage.loss, PreferenceOptions(stage.beta, stage.label_smoothing))
+                if stage.samples == 0 and run.data.preferences is None:
+                    raise RunFileError("dpo with samples: 0 and no data.preferences has nothing to learn from", remedy="give one of them")
+            if isinstance(stage, SftStage) and stage.mix and run.data.helpful is None:
+                raise RunFileError(f"mix: {stage.mix} has no effect without data.helpful", remedy="name a file or set mix: 0")
+            if isinstance(stage, SftStage) and not run.data.demonstrations and run.data.helpful is None:
+                raise RunFileError("sft without demonstrations and without helpful data has nothing to learn from", remedy="give one of them")
+        except RunFileError as e:
+            raise RunFileError(e.what, remedy=e.remedy, file=path, line=line) from None
+    kinds = {s.method for s in run.stages}
+    if "search" in kinds and len(kinds) > 1:
+        raise RunFileError("search stands beside training stages, expected either", remedy="use two run files", file=path, line=1)
+    return run
+
+
+def beside(path: Path, name: str) -> Path:
+    """A file named in a run file: absolute, `bundled:CHARTER/FILE`, or beside the run file."""
+    from trueline.charter.shipped import CHARTERS
+
+    if name.startswith("bundled:"):
+        return CHARTERS / name.removeprefix("bundled:")
+    return Path(name) if Path(name).is_absolute() else path.parent / name
+
+
+def settings_of(part: Part) -> dict[str, Any]:
+    """A part as plain data, for digests and records."""
+    return part.model_dump(mode="json")
