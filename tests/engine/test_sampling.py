@@ -11,7 +11,7 @@ from trueline.charter.turns import Message
 from trueline.core.chat import Sampling
 from trueline.engine import prefill as prefill_room
 from trueline.engine.loading import LocalModel, load_local
-from trueline.engine.prefill import batches_truly, common_prefix, prefill
+from trueline.engine.prefill import batches_truly, blocks_of, common_prefix, prefill
 from trueline.engine.sampling import Decoding, Row, generate, pick
 from trueline.engine.templates import encode_prompt
 from trueline.engine.tiny import ARCHITECTURES, tiny_model
@@ -65,6 +65,27 @@ def test_a_shared_prefix_gives_the_logits_of_a_row_alone(local: LocalModel) -> N
         torch.testing.assert_close(whole.logits[r], alone, atol=1e-5, rtol=1e-4)
     assert shared.positions.tolist() == [len(r) - 1 for r in rows]
     assert shared.mask.sum(1).tolist() == [len(r) for r in rows]
+
+
+def test_rows_of_very_unequal_length_run_in_blocks(local: LocalModel) -> None:
+    source = random.Random(0)
+    head = [source.randrange(5, 400) for _ in range(20)]
+    rows = [head + [source.randrange(5, 400) for _ in range(n)] for n in (3, 120, 5, 118, 4, 2, 121, 60, 1, 3)]
+    blocks = blocks_of([len(r) for r in rows], 20)
+    assert len(blocks) > 1
+    assert sorted(i for b in blocks for i in b) == list(range(len(rows)))
+    together = prefill(local, rows, room=3)
+    for r, row in enumerate(rows):
+        alone = local.model(torch.tensor([row])).logits[0, -1:]
+        torch.testing.assert_close(together.logits[r], alone, atol=1e-5, rtol=1e-4)
+    made = generate(local, rows, Sampling(max_tokens=9))
+    assert made == [generate(local, [row], Sampling(max_tokens=9))[0] for row in rows]
+
+
+def test_blocks_cost_least() -> None:
+    assert blocks_of([50] * 10, 0) == [list(range(10))]
+    assert blocks_of([10, 500, 11], 0) == [[1], [2, 0]]
+    assert blocks_of([100, 90], 0) == [[0, 1]]  # ten columns of padding are cheaper than a run
 
 
 def test_seeds_repeat_and_do_not_depend_on_the_batch(local: LocalModel) -> None:

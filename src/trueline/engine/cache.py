@@ -7,6 +7,7 @@ padded on the left only, so column distance is position distance).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,8 +26,8 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
         self._length = 0
 
     def _reserve(self, like: torch.Tensor, past: torch.Tensor | None, rows: int, columns: int) -> torch.Tensor:
-        # zeros, not empty: a masked column still enters the product of weights and values, and 0 x NaN is NaN
-        fresh = like.new_zeros((rows, like.shape[1], columns, like.shape[-1]))
+        # empty will do: only columns that were written are ever shown, padding among them
+        fresh = like.new_empty((rows, like.shape[1], columns, like.shape[-1]))
         if past is not None and self._length:
             fresh[:, :, : self._length] = past[:, :, : self._length]
         return fresh
@@ -57,27 +58,59 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
         """Keeps the rows `indices` (n,)."""
         if self._held is not None:
             columns = self._held[0].shape[2]
-            picked = [h[indices, :, : self._length] for h in self._held]
-            self._held = None
-            fresh = [self._reserve(p, p, len(indices), columns) for p in picked]
+            fresh = []
+            for held in self._held:
+                target = held.new_empty((len(indices), held.shape[1], columns, held.shape[-1]))
+                for to, index in enumerate(indices.tolist()):  # row by row: no second copy of the whole cache
+                    target[to, :, : self._length] = held[index, :, : self._length]
+                fresh.append(target)
             self._held = (fresh[0], fresh[1])
             self._show()
 
-    def spread(self, pads: torch.Tensor, ahead: int) -> None:
-        """From one row to `len(pads)` rows, each moved right by its pad; `ahead` columns will follow."""
+    def spread(self, pads: torch.Tensor, ahead: int) -> RoomyLayer:
+        """A new layer of `len(pads)` rows out of this one's single row, each moved right by its pad, with `ahead`
+        columns to follow. Padding columns hold copies of the first column: finite, and masked."""
         assert self._held is not None
-        shared = self._length
-        source = (torch.arange(shared, device=pads.device)[None] - pads[:, None]).clamp(min=0)  # (rows, shared)
-        rows = [h[0][:, source].transpose(0, 1) for h in self._held]  # (heads, rows, shared, width) -> rows first
-        fresh = [self._reserve(r, r, len(pads), shared + ahead) for r in rows]
-        self._held = (fresh[0], fresh[1])
-        self._show()
+        source = (torch.arange(self._length, device=pads.device)[None] - pads[:, None]).clamp(min=0)  # (rows, shared)
+        out = RoomyLayer(self.room)
+        out._length = self._length
+        # indexing gives (heads, rows, shared, width): rows first
+        rows = [h[0][:, source].transpose(0, 1) for h in self._held]
+        fresh = [out._reserve(r, r, len(pads), self._length + ahead) for r in rows]
+        out._held, out.is_initialized = (fresh[0], fresh[1]), True
+        out._show()
+        return out
+
+
+def joined(parts: Sequence[tuple[Sequence[int], RoomyLayer]], width: int, room: int) -> RoomyLayer:
+    """One layer out of several, each with the row numbers that it holds; all end at column `width`."""
+    out = RoomyLayer(room)
+    out._length, count = width, sum(len(rows) for rows, _ in parts)
+    fresh = []
+    for side in (0, 1):
+        like = parts[0][1]._held
+        assert like is not None
+        whole = like[side].new_empty((count, like[side].shape[1], width + room, like[side].shape[-1]))
+        for rows, part in parts:
+            assert part._held is not None
+            left = width - part._length
+            for n, row in enumerate(rows):
+                whole[row, :, :left] = 0  # masked, but 0 x NaN would be NaN
+                whole[row, :, left:width] = part._held[side][n, :, : part._length]
+        fresh.append(whole)
+    out._held, out.is_initialized = (fresh[0], fresh[1]), True
+    out._show()
+    return out
 
 
 def new_cache(room: int) -> Any:
     """An empty cache of `RoomyLayer`s with `room` free columns."""
-    cache = Cache(layer_class_to_replicate=lambda: RoomyLayer(room))
-    return cache
+    return Cache(layer_class_to_replicate=lambda: RoomyLayer(room))
+
+
+def cache_of(layers: Sequence[RoomyLayer]) -> Any:
+    """A cache of the given layers."""
+    return Cache(layers=list(layers))
 
 
 def has_plain_attention(config: Any) -> bool:

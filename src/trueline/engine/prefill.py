@@ -18,11 +18,13 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from trueline.engine.cache import has_plain_attention, new_cache
+from trueline.engine.cache import cache_of, has_plain_attention, joined, new_cache
 from trueline.engine.loading import LocalModel
 
 SHARE_FROM = 16
 """Tokens from which a shared prefix is worth a run of its own."""
+RUN_COST = 48
+"""What one more run of the model costs, in columns of one row (measured on two cores at 8 M parameters)."""
 _TRIED: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
@@ -58,42 +60,85 @@ def forward(local: LocalModel, ids: torch.Tensor, keep: int = 1, **inputs: Any) 
     return out.logits[:, -keep:].float(), out.past_key_values
 
 
+def blocks_of(lengths: Sequence[int], shared: int) -> list[list[int]]:
+    """Row numbers in blocks of like length, so that little padding is run: the split of the rows, longest first, with
+    the fewest columns, where a run of its own costs as much as `RUN_COST` columns."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    best, cut = [0.0], [0]  # least cost of the first n rows, and where their last block begins
+    for n in range(1, len(order) + 1):
+        costs = [best[k] + RUN_COST + (n - k) * (lengths[order[k]] - shared) for k in range(n)]
+        k = min(range(n), key=costs.__getitem__)
+        best.append(costs[k])
+        cut.append(k)
+    blocks, n = [], len(order)
+    while n:
+        blocks.append(order[cut[n] : n])
+        n = cut[n]
+    return blocks[::-1]
+
+
 @torch.inference_mode()
 def prefill(local: LocalModel, rows: Sequence[Sequence[int]], *, room: int = 64, keep: int = 1, share: bool = True) -> Prefilled:
     """Runs `rows` of token ids. `room`: columns that will follow; `keep`: logits wanted, counted from the end."""
     device = local.device
     width = max(len(r) for r in rows)
-    # the columns whose logits are wanted must be run in every row
-    shared = min(common_prefix(rows), width - keep) if share and len(rows) > 1 else 0
-    plain = has_plain_attention(local.model.config.get_text_config())
-    cache = new_cache(room) if plain else None
-    if not plain:
+    if not has_plain_attention(local.model.config.get_text_config()):
+        assert len(rows) == 1, "recurrent states cannot be padded"
         from transformers import DynamicCache
 
-        assert len(rows) == 1, "recurrent states cannot be padded"
-        cache = DynamicCache(config=local.model.config)
-    pads = torch.tensor([width - len(r) for r in rows], device=device)
-    mask = torch.arange(width, device=device)[None] >= pads[:, None]
+        ids = torch.tensor([list(rows[0])], device=device)
+        logits, cache = forward(local, ids, keep, past_key_values=DynamicCache(config=local.model.config))
+        return Prefilled(cache, torch.ones_like(ids, dtype=torch.bool), torch.tensor([width - 1], device=device), logits)
+    # the columns whose logits are wanted must be run in every row
+    shared = min(common_prefix(rows), width - keep) if share and len(rows) > 1 else 0
+    head = None
     if shared >= SHARE_FROM:
-        head = torch.tensor([list(rows[0][:shared])], device=device)
-        _, cache = forward(local, head, past_key_values=cache)
-        for layer in cache.layers:
-            layer.spread(pads, width - shared + room)
+        ids = torch.tensor([list(rows[0][:shared])], device=device)
+        head = forward(local, ids, past_key_values=new_cache(0))[1]
     else:
         shared = 0
+    blocks = blocks_of([len(r) for r in rows], shared) if keep == 1 else [list(range(len(rows)))]
+    parts = [_block(local, [rows[i] for i in b], head, shared, room if len(blocks) == 1 else 0, keep) for b in blocks]
+    if len(parts) == 1 and blocks[0] == sorted(blocks[0]):
+        return parts[0]
+    return _joined(blocks, parts, width, room)
+
+
+def _block(local: LocalModel, rows: Sequence[Sequence[int]], head: Any, shared: int, room: int, keep: int) -> Prefilled:
+    """Runs rows of like length together, after the `shared` columns that `head` holds."""
+    device, width = local.device, max(len(r) for r in rows)
+    pads = torch.tensor([width - len(r) for r in rows], device=device)
+    mask = torch.arange(width, device=device)[None] >= pads[:, None]
+    positions = (mask.long().cumsum(1) - 1).clamp(min=0)
     filler = int(local.tokenizer.pad_token_id or 0)
     padded = [[filler] * (width - len(r)) + list(r) for r in rows]
-    ids = torch.tensor([p[shared:] for p in padded], device=device)
-    positions = (mask.long().cumsum(1) - 1).clamp(min=0)
+    cache = new_cache(room)
+    if head is not None:
+        cache = cache_of([layer.spread(pads, width - shared + room) for layer in head.layers])
     logits, cache = forward(
         local,
-        ids,
+        torch.tensor([p[shared:] for p in padded], device=device),
         keep,
         attention_mask=_mask_for_model(mask),
         position_ids=positions[:, shared:],
         past_key_values=cache,
     )
     return Prefilled(cache, mask, positions[:, -1], logits)
+
+
+def _joined(blocks: Sequence[Sequence[int]], parts: Sequence[Prefilled], width: int, room: int) -> Prefilled:
+    """The blocks as one batch in the order of its rows, right-aligned."""
+    layers = [
+        joined([(b, p.cache.layers[i]) for b, p in zip(blocks, parts, strict=True)], width, room) for i in range(len(parts[0].cache.layers))
+    ]
+    back = torch.tensor([i for b in blocks for i in b], device=parts[0].mask.device).argsort()
+    masks = [torch.nn.functional.pad(p.mask, (width - p.mask.shape[1], 0)) for p in parts]
+    return Prefilled(
+        cache_of(layers),
+        torch.cat(masks)[back],
+        torch.cat([p.positions for p in parts])[back],
+        torch.cat([p.logits for p in parts])[back],
+    )
 
 
 def _mask_for_model(mask: torch.Tensor) -> torch.Tensor | None:

@@ -34,8 +34,6 @@ from trueline.errors import ModelError, TruelineError
 if TYPE_CHECKING:
     from trueline.engine.chat import LocalChat
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve whoever shares the machine
-
 
 class Handlers:
     """The routes over one model. `name` is what /v1/models shows; `default` the sampling of a silent request."""
