@@ -72,6 +72,7 @@ class LocalChat:
         heard: asyncio.Queue[Shown | None] = asyncio.Queue()
 
         def hear(new: Shown | None) -> None:
+            """Called on the worker thread; None ends the stream."""
             if not loop.is_closed():
                 loop.call_soon_threadsafe(heard.put_nowait, new)
 

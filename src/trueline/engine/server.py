@@ -79,6 +79,7 @@ class Handlers:
         first = await anext(pieces)  # a request that cannot be answered is an error, not a broken stream
 
         async def events() -> AsyncIterator[str]:
+            """The server-sent events, however the stream ends."""
             delta, opening = first, True
             try:
                 while True:

@@ -54,6 +54,7 @@ class _Batch:
     decoding: Decoding
 
     def pairs(self) -> list[tuple[Job, Row]]:
+        """Each request with its row."""
         return list(zip(self.jobs, self.decoding.rows, strict=True))
 
 
