@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from trueline.engine.logprobs import choice_probabilities, completion_logprobs, 
 from trueline.engine.pieces import Pieces, Shown, shown, split_reasoning
 from trueline.engine.sampling import Decoding
 from trueline.engine.templates import encode_completion
-from trueline.engine.tiny import tiny_model
+from trueline.engine.tiny import TEMPLATE, tiny_model
 from trueline.errors import ModelError
 
 
@@ -146,6 +147,24 @@ def test_reasoning_is_split_off() -> None:
     assert split_reasoning("<think>hm") == ("", "hm")
     assert split_reasoning(" Yes. ") == ("Yes.", "")
     assert split_reasoning("<th") == ("<th", "")
+
+
+def test_a_template_may_open_the_reasoning_block(tmp_path: Path) -> None:
+    """Some reasoning models' templates end the prompt with <think>: what follows is reasoning until it is closed."""
+    thinking = TEMPLATE.replace("<|assistant|>{%- endif", "<|assistant|><think>\n{%- endif")
+    thinker = load_local(tiny_model("llama", tmp_path / "m", template=thinking, lively=True), device="cpu")
+
+    async def go() -> None:
+        chat = LocalChat(thinker)
+        made = await chat.reply(ask("hm", max_tokens=20))
+        assert made.text == ""
+        assert len(made.reasoning) > 5
+        pieces = [d async for d in chat.stream(ask("hm", max_tokens=20))]
+        assert "".join(d.reasoning for d in pieces) == made.reasoning
+        assert not any(d.text for d in pieces)
+        await chat.close()
+
+    asyncio.run(go())
 
 
 @settings(max_examples=150, deadline=None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from trueline.core.chat import ChatDelta, ChatReply, ChatRequest
 from trueline.engine.loading import LocalModel
-from trueline.engine.pieces import Pieces, Shown, split_reasoning
+from trueline.engine.pieces import OPEN, Pieces, Shown, split_reasoning
 from trueline.engine.sampling import Generated, check_room
 from trueline.engine.templates import PLAIN_STOP, encode_prompt
 from trueline.engine.worker import Job, Worker
@@ -43,7 +43,8 @@ class LocalChat:
             sampling = dataclasses.replace(sampling, stop=(*sampling.stop, PLAIN_STOP))
         prompt = encode_prompt(self.local.tokenizer, request.messages)
         check_room(self.local, prompt, sampling)
-        return Job(prompt, sampling, pieces=Pieces(sampling.stop))
+        end = self.local.tokenizer.decode(prompt[-8:]).rstrip()
+        return Job(prompt, sampling, pieces=Pieces(sampling.stop), opened=OPEN if end.endswith(OPEN) else "")
 
     def check(self, request: ChatRequest) -> None:
         """Raises `ModelError` where the model could never answer this request, without asking it."""
@@ -54,7 +55,7 @@ class LocalChat:
         job = self._job(request)
         self._worker.submit(job)
         made = await asyncio.wrap_future(job.done)
-        text, reasoning = split_reasoning(made.text)
+        text, reasoning = split_reasoning(job.opened + made.text)
         return ChatReply(
             text,
             made.finish_reason,

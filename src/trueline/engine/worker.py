@@ -39,6 +39,8 @@ class Job:
     done: Future[Generated] = field(default_factory=Future)
     came: float = field(default_factory=time.monotonic)
     pieces: Pieces = field(default_factory=Pieces)
+    opened: str = ""
+    """What the prompt has already begun of the reply: a template may open the <think> block itself."""
     heard: int = 0
     left: bool = False
 
@@ -155,7 +157,7 @@ class Worker:
             return
         if job.hear is not None and (row.reason is not None or len(row.ids) > job.heard):
             job.heard = len(row.ids)
-            new = job.pieces.feed(row.text(self._local), final=row.reason is not None)
+            new = job.pieces.feed(job.opened + row.text(self._local), final=row.reason is not None)
             if new != Shown():
                 job.hear(new)
         if row.reason is not None:
