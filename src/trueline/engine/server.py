@@ -28,6 +28,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from trueline.core.chat import ChatRequest, Sampling
+from trueline.engine.folders import check_folder, folder_of
 from trueline.engine.wire import chunk, completion, error_body, event, request_from, usage_chunk
 from trueline.errors import ModelError, TruelineError
 
@@ -175,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (OSError, OverflowError) as e:
             what = f"cannot listen on {args.host}:{args.port}: {e}"
             raise ModelError(what, remedy="choose another --port, or 0 for a free one") from None
+        check_folder(folder_of(args.model))  # before torch: a wrong name is said at once
         from trueline.engine.chat import LocalChat
         from trueline.engine.loading import load_local
 
