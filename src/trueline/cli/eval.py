@@ -27,43 +27,22 @@ def command(
     concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, seed: int, as_json: bool,
 ) -> int:  # fmt: skip
     """Wires target, suite and grader together."""
-    import asyncio
     import json
     import re
 
-    from trueline.cli.progress import bar
+    from trueline.cli.measuring import run_suite
     from trueline.cli.project import dressed, open_project
     from trueline.cli.summary import print_summary, summary
     from trueline.cli.targets import open_target, sampling_of
-    from trueline.data.evaluations import write_evaluation
-    from trueline.evals.runner import evaluate
     from trueline.evals.suites import suite_for
-    from trueline.models.cached import CachedChat
 
     project = open_project(charter, probes)
     suite = suite_for(project.loaded.charter, project.probes, limit=limit)
     opened = open_target(target)
     model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
     folder = out or Path("runs") / f"eval-{suite.digest[:8]}-{re.sub(r'[^A-Za-z0-9.]+', '-', target).strip('-')[-40:]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    cached = CachedChat(model, folder / "cache.sqlite")
-
-    async def go() -> object:
-        try:
-            with bar("eval") as advance:
-                return await evaluate(
-                    cached, suite, project.grader(), charter=project.loaded.digest, sampling=sampling_of(opened.system, temperature, max_tokens, seed),
-                    samples=samples, concurrency=concurrency, journal=folder / "journal.jsonl", progress=advance, target=target,
-                )  # fmt: skip
-        finally:
-            await cached.close()
-
-    from trueline.core.evaluations import Evaluation
-
-    found = asyncio.run(go())
-    assert isinstance(found, Evaluation)
-    write_evaluation(folder, found)
-    (folder / "journal.jsonl").unlink(missing_ok=True)
+    sampling = sampling_of(opened.system, temperature, max_tokens, seed)
+    found = run_suite(model, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target)
     if as_json:
         click.echo(json.dumps({"folder": str(folder), "seconds": found.seconds, "measures": summary(found)}))
     else:

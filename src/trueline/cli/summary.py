@@ -23,7 +23,13 @@ def summary(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
                 continue
             i = clopper_pearson(sum(r.result == "fail" for r in scored), len(scored))
             name = measure if origin == "grown" else f"{measure} (written)"
-            out[name] = {"failed": round(i.estimate, 4), "low": round(i.low, 4), "high": round(i.high, 4), "n": i.n, "unscored": len(rows) - len(scored)}
+            out[name] = {
+                "failed": round(i.estimate, 4),
+                "low": round(i.low, 4),
+                "high": round(i.high, 4),
+                "n": i.n,
+                "unscored": len(rows) - len(scored),
+            }
     return out
 
 

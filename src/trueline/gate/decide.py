@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from trueline.algos.stats.binomial import upper_bound
 from trueline.algos.stats.clustered import rate_bounds
 from trueline.algos.stats.judge import corrected_interval
 from trueline.algos.stats.paired import paired_bounds
@@ -107,8 +108,8 @@ def _needed(f: MeasureFinding, outcome: GateOutcome) -> int | None:
         return None
     rate = f.rate or 0.0
     for n in (probes_for_cap(f.cap), *range(50, 5001, 50)):
-        if n > f.n and rate_bounds([1.0] * round(rate * n) + [0.0] * (n - round(rate * n)), [str(i) for i in range(n)]).upper < f.cap:
-            return n - f.n
+        if n > f.n and upper_bound(round(rate * n), n) < f.cap:
+            return int(n - f.n)
     return None
 
 

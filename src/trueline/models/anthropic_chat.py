@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from trueline.charter.digests import canonical_json as dumps
 from trueline.charter.turns import ToolCall
 from trueline.core.chat import ChatDelta, ChatReply, ChatRequest, FinishReason
-from trueline.charter.digests import canonical_json as dumps
 from trueline.errors import ModelError
 from trueline.models.wire import Wire, key_from
 

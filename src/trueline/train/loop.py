@@ -84,7 +84,7 @@ def run_loop(
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise _alarm(folder, step, plan[step], value)
-            loss.backward()
+            torch.autograd.backward(loss)
             norm = float(torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip))
             for group in optimizer.param_groups:
                 group["lr"] = _rate(step, len(plan), settings)

@@ -127,7 +127,9 @@ def read_run_file(path: Path) -> RunFile:
             if isinstance(stage, SftStage) and stage.mix and run.data.helpful is None:
                 raise RunFileError(f"mix: {stage.mix} has no effect without data.helpful", remedy="name a file or set mix: 0")
             if isinstance(stage, SftStage) and not run.data.demonstrations and run.data.helpful is None:
-                raise RunFileError("sft without demonstrations and without helpful data has nothing to learn from", remedy="give one of them")
+                raise RunFileError(
+                    "sft without demonstrations and without helpful data has nothing to learn from", remedy="give one of them"
+                )
         except RunFileError as e:
             raise RunFileError(e.what, remedy=e.remedy, file=path, line=line) from None
     kinds = {s.method for s in run.stages}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 
@@ -40,7 +41,7 @@ def same_sentence(reply: str, sentence: str) -> bool:
     a, b = plain(reply), plain(sentence)
     if b and b in a:
         return True
-    pairs_a, pairs_b = (set(zip(t, t[1:], strict=False)) for t in (a.split(), b.split()))
+    pairs_a, pairs_b = (set(itertools.pairwise(t)) for t in (a.split(), b.split()))
     return bool(pairs_a and pairs_b) and 2 * len(pairs_a & pairs_b) / (len(pairs_a) + len(pairs_b)) >= 0.8
 
 

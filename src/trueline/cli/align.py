@@ -1,0 +1,163 @@
+"""`trueline align RUN.yaml`: evaluate, train by stages (or search the prompt), evaluate again, gate, report.
+
+In order: read and check everything, before/, stages/, model/, after/, gate.json, report.html, run.json, system.yaml.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(help="Align a model to its charter by the stages of a run file; evaluate before and after; gate; report. Resumes.")
+@click.argument("run_file", type=click.Path(path_type=Path))
+@click.option("--model", help="Another model than the run file names.")
+@click.option("--charter", help="Another charter than the run file names.")
+@click.option("--out", type=click.Path(path_type=Path), help="Another folder than the run file names.")
+@click.option("--seed", type=click.IntRange(0), help="Another seed than the run file names.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(run_file: Path, model: str | None, charter: str | None, out: Path | None, seed: int | None, as_json: bool) -> int:
+    """Parses the command line and runs."""
+    import json
+
+    from trueline.core.records import GATE_EXIT
+    from trueline.report.decision import decision_text
+
+    decision, folder = align(run_file, model=model, charter=charter, out=out, seed=seed, say=lambda t: click.echo(t, err=True))
+    if as_json:
+        click.echo(json.dumps({"out": str(folder), "gate": decision.to_dict()}, ensure_ascii=False))
+    else:
+        click.echo(decision_text(decision))
+        click.echo(f"report: {folder / 'report.html'}   system: {folder / 'system.yaml'}")
+    return GATE_EXIT[decision.outcome]
+
+
+def align(
+    run_file: Path, *, say: Any, model: str | None = None, charter: str | None = None, out: Path | None = None, seed: int | None = None
+) -> tuple[Any, Path]:
+    """Runs a run file; returns (GateDecision, output folder). The same call resumes an interrupted run."""
+    from trueline.cli.align_phases import evaluation_phase, stage_phase, trained_prompts
+    from trueline.data.evaluations import read_evaluation
+    from trueline.data.jsonl import write_json
+    from trueline.gate.decide import decide
+    from trueline.train.runfile import SearchStage, beside
+
+    run, target, digest = _open(run_file, {"model": model, "charter": charter, "out": str(out) if out else None, "seed": seed}, say)
+    say(f"charter {run.project.loaded.digest[:12]}, suite {run.suite.digest[:12]} of {len(run.suite.probes)} probes, model {target.text}")
+    before = evaluation_phase(run, "before", target, digest, [])
+    stages = run.file.stages
+    folder: str = target.text
+    if isinstance(stages[0], SearchStage):
+        from trueline.cli.align_search import search, with_prompt
+        from trueline.cli.targets import open_target
+
+        best = search(run, stages[0], open_target(target.text), run.out)
+        run = with_prompt(run, best)
+        after = evaluation_phase(run, "after", lambda: open_target(target.text), digest, [])
+    else:
+        for i, stage in enumerate(stages):
+            assert not isinstance(stage, SearchStage)
+            folder, digest = stage_phase(run, i, stage, folder, digest)
+        folder = _publish(run, folder, digest)
+        from trueline.cli.targets import open_target
+
+        after = evaluation_phase(run, "after", lambda: open_target(folder), digest, trained_prompts(run))
+    against = read_evaluation(beside(run.path, run.file.gate.against)) if run.file.gate.against else None
+    decision = decide(run.project.loaded.charter.gate, run.project.loaded.digest, after, against)
+    write_json(run.out / "gate.json", decision.to_dict())
+    _system(run, folder)
+    _record(run, digest, decision)
+    _report(run, before, after, decision)
+    return decision, run.out
+
+
+def _open(run_file: Path, changes: dict[str, Any], say: Any) -> tuple[Any, Any, str]:
+    """Reads run file, charter and target; everything wrong with them is said before anything is spent."""
+    from trueline.charter.digests import digest_of
+    from trueline.cli.align_phases import Run, suite_of
+    from trueline.cli.project import open_project
+    from trueline.cli.targets import open_target
+    from trueline.errors import RunFileError
+    from trueline.train.runfile import SearchStage, beside, read_run_file
+
+    file = read_run_file(run_file).model_copy(update={k: v for k, v in changes.items() if v is not None})
+    charter = file.charter if file.charter.startswith("bundled:") or changes["charter"] else str(beside(run_file, file.charter))
+    project = open_project(charter, beside(run_file, file.data.probes) if file.data.probes else None)
+    name = file.model
+    if not name.startswith(("bundled:", "hf:", "openai:", "anthropic:")) and not Path(name).is_absolute() and not changes["model"]:
+        name = str(beside(run_file, name))
+    target = open_target(name)
+    searching = isinstance(file.stages[0], SearchStage)
+    if searching and target.trainable is False and target.system is not None:
+        raise RunFileError("search needs a model, got a system.yaml", remedy="name the model that the system uses", file=run_file)
+    if not searching and not target.trainable:
+        remedy = "use a stage `- method: search`, which searches prompt and few-shots under the same gate"
+        raise RunFileError(f"{name} cannot be trained: its weights are not here", remedy=remedy, file=run_file)
+    compiled, shots = project.prompt(target, file.prompt.budget, file.prompt.few_shots)
+    for note in target.notes:
+        say(f"note: {note}")
+    if compiled.left_out:
+        say(f"the prompt has {compiled.tokens} tokens; {len(compiled.left_out)} clauses found no room in it")
+    out = Path(file.out) if changes["out"] else beside(run_file, file.out)
+    run = Run(run_file, file, out, project, suite_of(project, file), compiled.text, shots, say)
+    return run, target, digest_of(dict(target.chat.identity()))
+
+
+def _publish(run: Any, folder: str, digest: str) -> str:
+    """The last stage's model as `out/model`, in bfloat16."""
+    from trueline.cli.align_phases import phase
+    from trueline.engine.loading import load_local
+    from trueline.train.saving import save_model
+
+    phase(run, "published", {"model": digest}, lambda _: {"digest": save_model(load_local(folder), run.out / "model")})
+    return str(run.out / "model")
+
+
+def _system(run: Any, model: str) -> None:
+    """Writes `system.yaml`: what ships."""
+    import json
+
+    name = "model" if Path(model) == run.out / "model" else model
+    from trueline.charter.shipped import charter_path
+
+    charter = run.project.loaded.path if not run.file.charter.startswith("bundled:") else run.file.charter
+    charter = charter if str(charter).startswith("bundled:") else charter_path(charter).resolve()
+    lines = [
+        "system: 1", f"model: {json.dumps(name)}", f"charter: {json.dumps(str(charter))}", f"prompt: {json.dumps(run.prompt)}",
+        f"few_shots: {len(run.shots) // 2}", f"temperature: {run.file.evaluate.temperature}", f"max_tokens: {run.file.evaluate.max_tokens}", "guard: true",
+    ]  # fmt: skip
+    (run.out / "system.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _record(run: Any, digest: str, decision: Any) -> None:
+    """Writes `run.json`: everything by digest, so that a reader can walk back from the model to the charter."""
+    import json
+
+    from trueline import __version__
+    from trueline.charter.digests import digest_file
+    from trueline.core.clock import iso, utc_now
+    from trueline.data.jsonl import write_json
+    from trueline.train.runfile import settings_of
+
+    stages = {p.parent.name: json.loads(p.read_text(encoding="utf-8")) for p in sorted(run.out.glob("stages/*/done.json"))}
+    data = {p.parent.name: digest_file(p) for p in sorted(run.out.glob("stages/*/data.jsonl"))}
+    record = {
+        "trueline_run": 1, "trueline": __version__, "created": iso(utc_now()), "run_file": settings_of(run.file), "charter": run.project.loaded.digest,
+        "suite": run.suite.digest, "prompt": run.prompt, "model": digest, "stages": stages, "data": data, "gate": decision.outcome,
+    }  # fmt: skip
+    write_json(run.out / "run.json", record)
+
+
+def _report(run: Any, before: Any, after: Any, decision: Any) -> None:
+    """Writes `report.html`."""
+    from collections import Counter
+
+    from trueline.charter.compile.teaching import demonstrations
+    from trueline.report.html import html_report
+    from trueline.report.matrix import clause_matrix
+
+    taught = Counter(d.clause for d in demonstrations(run.project.loaded.charter, run.project.probes))
+    matrix = clause_matrix(run.project.loaded.charter, taught=taught, before=before, after=after)
+    (run.out / "report.html").write_text(html_report(run.project.loaded.charter, matrix, before, after, decision), encoding="utf-8")

@@ -1,0 +1,214 @@
+"""The phases of an alignment run. Each leaves a done-record with the digest of its inputs: the same command skips what is
+done, goes on with what was interrupted, and does again what has changed inputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trueline.charter.digests import digest_file, digest_of
+from trueline.charter.turns import Message
+from trueline.cli import align_data
+from trueline.cli.measuring import run_suite
+from trueline.cli.progress import bar
+from trueline.cli.project import Project
+from trueline.cli.targets import Target, behind_prompt, open_target
+from trueline.core.chat import Sampling
+from trueline.core.evaluations import Evaluation
+from trueline.data.contamination import contaminated
+from trueline.data.conversations import example_from, preference_from, read_preferences
+from trueline.data.evaluations import read_evaluation
+from trueline.data.jsonl import read_jsonl, write_json, write_jsonl
+from trueline.errors import DataError, RunFileError
+from trueline.evals.suites import Suite, suite_for
+from trueline.train.runfile import DpoStage, RunFile, SftStage, beside, settings_of
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An alignment run with everything that was read before it began."""
+
+    path: Path
+    file: RunFile
+    out: Path
+    project: Project
+    suite: Suite
+    prompt: str
+    shots: tuple[Message, ...]
+    say: Say
+
+    def named(self, name: str | None) -> Path | None:
+        """A file of the run file, by name."""
+        return None if name is None else beside(self.path, name)
+
+    def sampling(self) -> Sampling:
+        """How replies are drawn for the evaluations."""
+        e = self.file.evaluate
+        return Sampling(e.temperature, max_tokens=e.max_tokens, seed=self.file.seed)
+
+
+def phase(run: Run, name: str, inputs: Mapping[str, Any], work: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
+    """Does `work` in `out/name` unless its done-record has the same inputs. Returns the record."""
+    folder, key = run.out / name, digest_of(dict(inputs))
+    record = folder / "done.json"
+    if record.exists():
+        done = json.loads(record.read_text(encoding="utf-8"))
+        if done.get("key") == key:
+            run.say(f"{name}: done before")
+            assert isinstance(done, dict)
+            return done
+    folder.mkdir(parents=True, exist_ok=True)
+    done = {"key": key, "inputs": dict(inputs), **work(folder)}
+    write_json(record, done)
+    return done
+
+
+def evaluation_phase(
+    run: Run, name: str, target: Target | Callable[[], Target], digest: str, trained_on: list[tuple[Message, ...]]
+) -> Evaluation:
+    """Evaluates a target behind the run's prompt into `out/name`."""
+    e = run.file.evaluate
+    inputs = {"target": digest, "suite": run.suite.digest, "charter": run.project.loaded.digest, "evaluate": settings_of(e), "prompt": run.prompt,
+              "shots": [m.to_dict() for m in run.shots], "seed": run.file.seed, "grader": dict(run.project.grader().identity())}  # fmt: skip
+
+    def work(folder: Path) -> dict[str, Any]:
+        opened = target() if callable(target) else target
+        bad = contaminated(run.suite.probes, trained_on)
+        found = run_suite(
+            behind_prompt(opened, run.prompt, run.shots), run.project, run.suite, run.sampling(), folder, samples=e.samples,
+            concurrency=e.concurrency, target=opened.text, title=name, contaminated=bad,
+        )  # fmt: skip
+        return {"seconds": found.seconds}
+
+    phase(run, name, inputs, work)
+    return read_evaluation(run.out / name)
+
+
+def _sft_data(run: Run, stage: SftStage, folder: Path) -> Path:
+    path = folder / "data.jsonl"
+    demos = align_data.charter_demonstrations(run.project) if run.file.data.demonstrations else []
+    if run.file.teacher and demos:
+        from trueline.charter.compile.prompt import system_prompt
+
+        with bar("teacher") as advance:
+            whole = system_prompt(run.project.loaded.charter)
+            demos = align_data.taught_by(open_target(run.file.teacher).chat, run.project, demos, whole, advance)
+    examples = align_data.mixed_examples(run.project, run.prompt, run.named(run.file.data.helpful), stage.mix, demos, run.file.seed)
+    if not examples:
+        raise DataError(
+            "there is nothing to learn from: no demonstration and no helpful example", remedy="grow probes or name data.helpful"
+        )
+    write_jsonl(
+        path,
+        ({"messages": [*(m.to_dict() for m in e.prompt), {"role": "assistant", "content": e.reply}], "source": e.source} for e in examples),
+    )
+    return path
+
+
+def _dpo_data(run: Run, stage: DpoStage, folder: Path, local: Any) -> Path:
+    path = folder / "data.jsonl"
+    pairs = []
+    if stage.samples:
+        with bar("sampling") as advance:
+            pairs = align_data.sampled_preferences(
+                local, run.project, run.prompt, samples=stage.samples, temperature=stage.temperature,
+                max_tokens=run.file.evaluate.max_tokens, seed=run.file.seed, progress=advance,
+            )  # fmt: skip
+    given = run.named(run.file.data.preferences)
+    if given is not None:
+        from trueline.charter.turns import Message as M
+        from trueline.core.records import Preference
+
+        own = read_preferences(given)
+        pairs += [
+            Preference(p.prompt if p.prompt[0].role == "system" or not run.prompt else (M("system", run.prompt), *p.prompt), p.chosen, p.rejected, p.margin, p.weight, p.clause, p.source)
+            for p in own
+        ]  # fmt: skip
+    write_jsonl(path, (p.to_dict() for p in pairs))
+    return path
+
+
+def stage_phase(run: Run, index: int, stage: SftStage | DpoStage, model: str, digest: str) -> tuple[str, str]:
+    """One training stage from `model`; returns (folder, digest) of the trained model."""
+    name = f"stages/{index}-{stage.method}"
+    inputs = {"model": digest, "stage": settings_of(stage), "seed": run.file.seed, "prompt": run.prompt, "charter": run.project.loaded.digest,
+              "probes": digest_of([p.to_dict() for p in run.project.probes if p.side == "teach"]), "teacher": run.file.teacher,
+              "data": settings_of(run.file.data), "files": _file_digests(run)}  # fmt: skip
+
+    def work(folder: Path) -> dict[str, Any]:
+        return _train(run, stage, model, folder, digest_of(inputs))
+
+    done = phase(run, name, inputs, work)
+    return str(run.out / name / "model"), str(done["digest"])
+
+
+def _file_digests(run: Run) -> dict[str, str]:
+    out = {}
+    for key in ("helpful", "preferences"):
+        path = run.named(getattr(run.file.data, key))
+        if path is not None:
+            if not path.exists():
+                raise RunFileError(f"data.{key} names {path}, which is not there", remedy="mend the path", file=run.path)
+            out[key] = digest_file(path)
+    return out
+
+
+def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: str) -> dict[str, Any]:
+    from trueline.engine.loading import load_local
+    from trueline.train.dpo import DpoSettings, run_dpo
+    from trueline.train.lora import LoraSettings, merged, put_on
+    from trueline.train.saving import save_model
+    from trueline.train.sft import SftSettings, run_sft
+
+    local = load_local(model)
+    # data made under other inputs is made again; data of an interrupted run is kept, so that it resumes with the same rows
+    mark, path = folder / "data.key", folder / "data.jsonl"
+    if not path.exists() or not mark.exists() or mark.read_text() != key:
+        path = _sft_data(run, stage, folder) if isinstance(stage, SftStage) else _dpo_data(run, stage, folder, local)
+        mark.write_text(key)
+    rows = [row for _, row in read_jsonl(path)]
+    if not rows:
+        digest = save_model(local, folder / "model", "float32")
+        run.say(f"{folder.name}: the model failed on no teach probe, so there is nothing to prefer; left as it is")
+        return {"digest": digest, "rows": 0, "steps": 0, "too_long": 0, "metrics": {}}
+    trained = put_on(local, LoraSettings(stage.lora.r, stage.lora.alpha)) if stage.lora else local
+    with bar(stage.method) as advance:
+        if isinstance(stage, SftStage):
+            settings = SftSettings(stage.epochs, stage.lr, stage.batch_tokens, seed=run.file.seed)
+            report = run_sft(trained, [example_from(r) for r in rows], settings, folder, advance)
+        else:
+            chosen = DpoSettings(
+                stage.loss,
+                stage.beta,
+                stage.label_smoothing,
+                stage.sft_weight,
+                stage.epochs,
+                stage.lr,
+                stage.batch_tokens,
+                seed=run.file.seed,
+            )
+            report = run_dpo(trained, [preference_from(r) for r in rows], chosen, folder, advance)
+    digest = save_model(merged(trained) if stage.lora else trained, folder / "model", "float32")
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    left = f", {report.too_long} left out as too long" if report.too_long else ""
+    run.say(f"{folder.name}: {report.rows} rows, {report.steps} steps{left}; loss {report.metrics.get('loss', float('nan')):.3f}")
+    return {"digest": digest, "rows": report.rows, "steps": report.steps, "too_long": report.too_long, "metrics": report.metrics}
+
+
+def trained_prompts(run: Run) -> list[tuple[Message, ...]]:
+    """Every prompt that any stage was trained on, for the contamination check."""
+    out = []
+    for path in sorted(run.out.glob("stages/*/data.jsonl")):
+        for _, row in read_jsonl(path):
+            out.append(preference_from(row).prompt if "chosen" in row else example_from(row).prompt)
+    return out
+
+
+def suite_of(project: Project, file: RunFile) -> Suite:
+    """The suite of the run, thinned to its limit."""
+    return suite_for(project.loaded.charter, project.probes, limit=file.evaluate.limit)

@@ -1,0 +1,58 @@
+"""Runs a suite on an opened model and writes the evaluation folder: what `eval`, `align` and `demo` share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trueline.cli.progress import bar
+from trueline.cli.project import Project
+from trueline.core.chat import ChatModel, Sampling
+from trueline.core.evaluations import Evaluation
+from trueline.data.evaluations import write_evaluation
+from trueline.evals.runner import evaluate
+from trueline.evals.suites import Suite
+from trueline.models.cached import CachedChat
+
+
+def run_suite(
+    model: ChatModel,
+    project: Project,
+    suite: Suite,
+    sampling: Sampling,
+    folder: Path,
+    *,
+    samples: int = 1,
+    concurrency: int = 64,
+    target: str | None = None,
+    title: str = "eval",
+    contaminated: Sequence[str] = (),
+) -> Evaluation:
+    """Evaluates and writes `folder`; an interrupted run resumes from its journal and cache. Closes the model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cached = CachedChat(model, folder / "cache.sqlite")
+
+    async def go() -> Evaluation:
+        try:
+            with bar(title) as advance:
+                return await evaluate(
+                    cached,
+                    suite,
+                    project.grader(),
+                    charter=project.loaded.digest,
+                    sampling=sampling,
+                    samples=samples,
+                    concurrency=concurrency,
+                    journal=folder / "journal.jsonl",
+                    progress=advance,
+                    target=target,
+                )
+        finally:
+            await cached.close()
+
+    found = replace(asyncio.run(go()), contaminated=tuple(contaminated))
+    write_evaluation(folder, found)
+    (folder / "journal.jsonl").unlink(missing_ok=True)
+    return found
