@@ -1,0 +1,191 @@
+"""The ASGI app: routes of the OpenAI form over a charter's gateway, and whatever pages are mounted beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from trueline.core.chat import ChatModel
+from trueline.core.clock import iso
+from trueline.errors import DataError, ModelError, ModelUnavailable, StoreError, TruelineError
+from trueline.gateway.answering import Answering, Call, GuardFailed
+from trueline.gateway.config import MAIN_ROUTE, GatewayConfig
+from trueline.gateway.holding import look, sweep, wait
+from trueline.gateway.keys import KeyRefused, who
+from trueline.gateway.ports import GuardPort
+from trueline.gateway.streaming import Stream
+from trueline.gateway.threads import aside
+from trueline.gateway.wire_openai import Asked, completion, error_body, read_request
+from trueline.store import exchanges
+from trueline.store.database import Store
+from trueline.store.exchanges import Exchange
+from trueline.store.holds import Hold
+
+logger = logging.getLogger("trueline.gateway")
+RETRY_AFTER = 2  # seconds
+# error -> (HTTP status, type on the wire); the first that fits
+FAILURES: tuple[tuple[type[Exception], int, str], ...] = (
+    (KeyRefused, 401, "authentication_error"),
+    (DataError, 400, "invalid_request_error"),
+    (GuardFailed, 503, "guard_unavailable"),
+    (StoreError, 503, "store_unavailable"),
+    (ModelUnavailable, 503, "upstream_unavailable"),
+    (ModelError, 502, "upstream_error"),
+    (TruelineError, 500, "server_error"),
+)
+
+
+def failure(e: Exception) -> tuple[int, dict[str, Any]]:
+    """(status, body) for an error. What is not ours is told without its words: they may hold a prompt or a secret."""
+    for kind, status, name in FAILURES:
+        if isinstance(e, kind):
+            return status, error_body(str(e), name)
+    return 500, error_body("the gateway failed; nothing was answered", "server_error")
+
+
+def answer(e: Exchange, hold: Hold | None, status: int = 200) -> JSONResponse:
+    """A completion as a response; a held one says where and when to ask again."""
+    headers = {"Cache-Control": "no-store"}
+    if e.state == "held":
+        prefix = "" if e.route == MAIN_ROUTE else f"/{e.route}"
+        headers |= {"Location": f"{prefix}/v1/chat/completions/{e.id}", "Retry-After": str(RETRY_AFTER)}
+    return JSONResponse(completion(e, hold), status, headers)
+
+
+class Handlers:
+    """The routes over one gateway."""
+
+    def __init__(self, answering: Answering) -> None:
+        self._a, self._config, self._store = answering, answering.config, answering.store
+
+    async def health(self, request: Request) -> Response:
+        """200 while the database answers, else 503."""
+        about = {"model": self._config.name, "charter": self._config.charter}
+        try:
+            await aside(self._store.ping)
+        except StoreError as e:
+            logger.error("health: %s", e)
+            return JSONResponse({"status": "store unavailable", **about}, 503)
+        return JSONResponse({"status": "ok", **about})
+
+    async def models(self, request: Request) -> Response:
+        """The one model, in OpenAI's form."""
+        await who(self._store, request, self._config.keys_required)
+        one = {"id": self._config.name, "object": "model", "created": 0, "owned_by": "trueline"}
+        return JSONResponse({"object": "list", "data": [one]})
+
+    async def poll(self, request: Request) -> Response:
+        """`GET /v1/chat/completions/{id}`: held or completed. Another key's exchange is not there."""
+        key = await who(self._store, request, self._config.keys_required)
+        found, hold = await look(self._store, request.path_params["id"])
+        mine = found is not None and found.key == (key.name if key else None)
+        if found is None or not mine or found.state not in ("held", "completed"):
+            return JSONResponse(error_body("no such completion", "not_found_error"), 404)
+        return answer(found, hold)
+
+    async def chat(self, request: Request) -> Response:
+        """`POST /v1/chat/completions`, whole or streamed."""
+        key = await who(self._store, request, self._config.keys_required)
+        asked = read_request(await self._body(request), self._config.name, self._config.sampling)
+        route = request.path_params.get("route", MAIN_ROUTE)
+        call = Call(asked.chat, route, key.name if key else None)
+        seconds = key.wait if key and key.wait is not None else self._config.wait
+        earlier = await self._retried(request, call)
+        if asked.stream:
+            return await self._streamed(call, asked, seconds, earlier)
+        e = earlier or await self._a.whole(call, await self._a.admit(call))
+        if e.state != "held":
+            return answer(e, (await look(self._store, e.id))[1] if e.action == "hold" else None)
+        later = "respond-async" in request.headers.get("prefer", "").lower()
+        found, hold = await wait(self._store, e.id, 0.0 if later else seconds, self._config.poll)
+        assert found is not None, "a hold's exchange is stored with it"
+        return answer(found, hold, 202 if later and found.state == "held" else 200)
+
+    async def _streamed(self, call: Call, asked: Asked, seconds: float, earlier: Exchange | None) -> Response:
+        stream = Stream(self._a, call, seconds, asked.usage, failure)
+        await stream.start(earlier)
+        return StreamingResponse(
+            stream.events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )
+
+    async def _retried(self, request: Request, call: Call) -> Exchange | None:
+        """The hold that this request made when it was first sent: a client that lost the connection must not make a second one."""
+        if request.headers.get("x-stainless-retry-count", "0") in ("", "0"):
+            return None
+        since = iso(self._store.clock() - timedelta(seconds=self._config.retry_window))
+        found = await aside(exchanges.same_request, self._store, call.digest(), call.key, since)
+        return None if found is None else (await look(self._store, found.id))[0]
+
+    async def _body(self, request: Request) -> bytes:
+        parts, size = [], 0
+        async for part in request.stream():
+            size += len(part)
+            if size > self._config.largest:
+                raise DataError(f"the request has more than {self._config.largest} bytes", remedy="shorten the conversation")
+            parts.append(part)
+        return b"".join(parts)
+
+
+def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Turns every error into an OpenAI-style answer: whatever goes wrong, nothing unchecked is answered."""
+
+    async def run(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as e:
+            status, body = failure(e)
+            logger.log(logging.ERROR if status >= 500 else logging.DEBUG, "%s %s", request.method, request.url.path, exc_info=e)
+            return JSONResponse(body, status, {"Retry-After": str(RETRY_AFTER)} if status == 503 else None)
+
+    return run
+
+
+def build_app(
+    config: GatewayConfig, model: ChatModel, guard: GuardPort, store: Store, *, pages: Sequence[BaseRoute] = (), close: bool = True
+) -> Starlette:
+    """The gateway as an ASGI app; at its end it closes the model and the store unless `close` is false.
+
+    `model` stands behind the charter's prompt already (`models.system.SystemChat`); `pages` are mounted after the API."""
+    h = Handlers(Answering(config, model, guard, store))
+
+    @asynccontextmanager
+    async def life(app: Starlette) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(sweep(store))
+        yield
+        sweeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeping
+        if close:
+            await model.close()
+            store.close()
+
+    one, many = "/v1/chat/completions/{id}", "/v1/chat/completions"
+    routes: list[BaseRoute] = [
+        Route("/health", guarded(h.health)),
+        Route("/v1/models", guarded(h.models)),
+        Route(many, guarded(h.chat), methods=["POST"]),
+        Route(one, guarded(h.poll)),
+    ]
+    for name in config.routes():
+        for path, handler, method in ((many, h.chat, "POST"), (one, h.poll, "GET"), ("/v1/models", h.models, "GET")):
+            routes.append(Route(f"/{name}{path}", _on(name, guarded(handler)), methods=[method]))
+    return Starlette(routes=[*routes, *pages], lifespan=life)
+
+
+def _on(name: str, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def run(request: Request) -> Response:
+        request.path_params["route"] = name
+        return await handler(request)
+
+    return run

@@ -1,0 +1,95 @@
+"""What the gateway asks of a guard, and the guard's public fake. `trueline.guard` fits; so does anything else that keeps the promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from trueline.charter.turns import Message
+from trueline.core.records import Verdict
+
+
+class StreamCheck(Protocol):
+    """Checks one reply while it is made."""
+
+    def feed(self, text: str) -> str:
+        """Takes the next piece; returns what of all that was fed is now safe to show (already redacted)."""
+
+    def finish(self) -> tuple[str, Verdict]:
+        """The rest that is safe to show, and the verdict on the whole."""
+
+
+class GuardPort(Protocol):
+    """Checks questions and replies. Whatever it raises closes the gateway for this request: never an unguarded answer."""
+
+    @property
+    def may_hold_output(self) -> bool:
+        """Whether a reply can be found to need a person only once it is read. Then nothing is shown before all of it was."""
+
+    def check_input(self, messages: Sequence[Message]) -> Verdict:
+        """The verdict on a conversation: allow, refuse, redirect or hold."""
+
+    def check_output(self, messages: Sequence[Message], text: str) -> Verdict:
+        """The verdict on a finished reply: allow, redact, refuse, redirect or hold."""
+
+    def streaming(self, messages: Sequence[Message]) -> StreamCheck:
+        """A check for one reply in pieces; it also does the redacting."""
+
+
+ALLOW = Verdict("allow")
+
+
+@dataclass(slots=True)
+class ScriptedGuard:
+    """The fake of `GuardPort`: two functions from text to a verdict. Its stream check shows whole sentences only; text that the
+    verdict redacts is replaced by `[redacted]` at the offsets of its findings."""
+
+    on_input: Callable[[str], Verdict] = lambda text: ALLOW
+    on_output: Callable[[str], Verdict] = lambda text: ALLOW
+    may_hold_output: bool = False
+    seen: list[str] = field(default_factory=list)
+
+    def check_input(self, messages: Sequence[Message]) -> Verdict:
+        """Asks the first function about what the user and the tools said."""
+        text = "\n".join(m.content for m in messages if m.role in ("user", "tool"))
+        self.seen.append(text)
+        return self.on_input(text)
+
+    def check_output(self, messages: Sequence[Message], text: str) -> Verdict:
+        """Asks the second function."""
+        return self.on_output(text)
+
+    def streaming(self, messages: Sequence[Message]) -> StreamCheck:
+        """A check that asks the second function at the end of each sentence."""
+        return _ScriptedStream(self.on_output)
+
+
+@dataclass(slots=True)
+class _ScriptedStream:
+    judge: Callable[[str], Verdict]
+    text: str = ""
+    shown: int = 0
+    stopped: Verdict | None = None
+
+    def feed(self, text: str) -> str:
+        self.text += text
+        if self.stopped is None and text.rstrip().endswith((".", "!", "?")):
+            verdict = self.judge(self.text)
+            if verdict.action == "allow":
+                piece, self.shown = self.text[self.shown :], len(self.text)
+                return piece
+            if verdict.action != "redact":
+                self.stopped = verdict
+        return ""
+
+    def finish(self) -> tuple[str, Verdict]:
+        verdict = self.stopped or self.judge(self.text)
+        if verdict.action not in ("allow", "redact"):
+            return "", verdict
+        text, rest = self.text, self.text[self.shown :]
+        if verdict.action == "redact":
+            for f in sorted(verdict.findings, key=lambda f: -f.start):
+                text = text[: f.start] + "[redacted]" + text[f.end :]
+            rest = text[self.shown :]
+        return rest, verdict
