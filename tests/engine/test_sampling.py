@@ -82,6 +82,25 @@ def test_rows_of_very_unequal_length_run_in_blocks(local: LocalModel) -> None:
     assert made == [generate(local, [row], Sampling(max_tokens=9))[0] for row in rows]
 
 
+def test_a_late_batch_joins_a_running_one(local: LocalModel) -> None:
+    """Merged in mid-reply, twice, with rows that ended in between: every row as if it had been alone."""
+    rows = prompts(local)
+    sampled = [Sampling(temperature=i % 2, seed=i, max_tokens=n) for i, n in enumerate((4, 30, 25, 3))]
+    first = Decoding(local, rows[:2], sampled[:2])
+    for _ in range(7):
+        first.step()
+    first.absorb(Decoding(local, rows[2:3], sampled[2:3]))
+    for _ in range(3):
+        first.step()
+    last = Decoding(local, rows[3:], sampled[3:])
+    last.step()
+    first.absorb(last)
+    while first.live:
+        first.step()
+    alone = [generate(local, [r], s)[0] for r, s in zip(rows, sampled, strict=True)]
+    assert [row.generated(local) for row in first.rows] == alone
+
+
 def test_blocks_cost_least() -> None:
     assert blocks_of([50] * 10, 0) == [list(range(10))]
     assert blocks_of([10, 500, 11], 0) == [[1], [2, 0]]

@@ -83,9 +83,10 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
 
 
 def joined(parts: Sequence[tuple[Sequence[int], RoomyLayer]], width: int, room: int) -> RoomyLayer:
-    """One layer out of several, each with the row numbers that it holds; all end at column `width`."""
+    """One layer of the last `width` columns out of several, each with the row numbers that it holds; all rows end at the
+    last column. A row number below 0 is left out."""
     out = RoomyLayer(room)
-    out._length, count = width, sum(len(rows) for rows, _ in parts)
+    out._length, count = width, sum(row >= 0 for rows, _ in parts for row in rows)
     fresh = []
     for side in (0, 1):
         like = parts[0][1]._held
@@ -93,10 +94,11 @@ def joined(parts: Sequence[tuple[Sequence[int], RoomyLayer]], width: int, room: 
         whole = like[side].new_empty((count, like[side].shape[1], width + room, like[side].shape[-1]))
         for rows, part in parts:
             assert part._held is not None
-            left = width - part._length
+            left, past = max(0, width - part._length), max(0, part._length - width)
             for n, row in enumerate(rows):
-                whole[row, :, :left] = 0  # masked, but 0 x NaN would be NaN
-                whole[row, :, left:width] = part._held[side][n, :, : part._length]
+                if row >= 0:
+                    whole[row, :, :left] = 0  # masked, but 0 x NaN would be NaN
+                    whole[row, :, left:width] = part._held[side][n, :, past : part._length]
         fresh.append(whole)
     out._held, out.is_initialized = (fresh[0], fresh[1]), True
     out._show()

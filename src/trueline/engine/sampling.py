@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from trueline.core.chat import FinishReason, Sampling
+from trueline.engine.cache import cache_of, joined
 from trueline.engine.loading import LocalModel
 from trueline.engine.prefill import batches_truly, common_prefix, forward, prefill
 from trueline.errors import ModelError
@@ -145,6 +146,30 @@ class Decoding:
             past_key_values=self._cache,
         )
         self._logits = logits[:, -1]
+
+    @torch.inference_mode()
+    def absorb(self, other: Decoding) -> None:
+        """Takes the live rows of another batch in: both end at their last column, so they stand side by side. Columns
+        that no live row needs are dropped. `rows` then holds this batch's rows and the other's."""
+        both = (self, other)
+        lengths = [d._mask.sum(dim=1).tolist() for d in both]
+        kept = [[i for i, r in enumerate(d._slots) if r.live] for d in both]
+        width = int(max(lengths[n][i] for n in (0, 1) for i in kept[n]))
+        numbers, count = [[-1] * len(d._slots) for d in both], 0
+        for n, slots in enumerate(kept):
+            for i in slots:
+                numbers[n][i], count = count, count + 1
+        layers = zip(self._cache.layers, other._cache.layers, strict=True)
+        self._cache = cache_of([joined([(numbers[0], a), (numbers[1], b)], width, 64) for a, b in layers])
+        index = [torch.tensor(k, device=self.local.device, dtype=torch.long) for k in kept]
+        masks = [
+            torch.nn.functional.pad(d._mask[i], (max(0, width - d._mask.shape[1]), 0))[:, -width:] for d, i in zip(both, index, strict=True)
+        ]
+        self._mask = torch.cat(masks)
+        self._positions = torch.cat([d._positions[i] for d, i in zip(both, index, strict=True)])
+        self._logits = torch.cat([d._logits[i] for d, i in zip(both, index, strict=True)])
+        self._slots = [d._slots[i] for d, slots in zip(both, kept, strict=True) for i in slots]
+        self.rows = [*self.rows, *other.rows]
 
     def _mask_for_model(self) -> torch.Tensor | None:
         return None if len(self._slots) == 1 and bool(self._mask.all()) else self._mask.long()

@@ -1,7 +1,7 @@
 """The worker thread of a local model: gathers requests into batches and decodes several batches side by side.
 
-In order: take what waits, start a batch of it, give every running batch one token, deliver, repeat. A request that
-comes while others are answered joins neither a running batch nor the end of a queue: it soon gets a batch of its own.
+In order: take what waits, run its prompts, let it join a running batch (or stand beside it), give every batch one token,
+deliver, repeat. A request that comes while others are answered does not wait for their end.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from trueline.core.chat import Sampling
 from trueline.engine.loading import LocalModel
 from trueline.engine.pieces import Pieces, Shown
+from trueline.engine.prefill import batches_truly
 from trueline.engine.sampling import Decoding, Generated, Row, batches
 from trueline.errors import ModelError
 
@@ -58,6 +59,12 @@ class _Batch:
     def pairs(self) -> list[tuple[Job, Row]]:
         """Each request with its row."""
         return list(zip(self.jobs, self.decoding.rows, strict=True))
+
+
+def _alike(rows: list[Row]) -> bool:
+    """Whether the shortest row is at least half the longest: else its padding costs more than a step of its own."""
+    lengths = [r.prompt + len(r.ids) for r in rows]
+    return 2 * min(lengths) >= max(lengths)
 
 
 def ran_out_of_memory(error: Exception) -> bool:
@@ -133,9 +140,19 @@ class Worker:
         for chosen in parts:
             some = [jobs[i] for i in chosen]
             try:
-                self._running.append(_Batch(some, Decoding(self._local, [j.prompt for j in some], [j.sampling for j in some])))
+                self._place(_Batch(some, Decoding(self._local, [j.prompt for j in some], [j.sampling for j in some])))
             except Exception as e:  # noqa: BLE001  # the thread must live on; whoever asked gets the error
                 self._fail(some, e)
+
+    def _place(self, new: _Batch) -> None:
+        """Beside the running batches, or into one that has room: one large step is cheaper than two small ones."""
+        for old in self._running:
+            rows = [r for b in (old, new) for r in b.decoding.rows if r.live]
+            if batches_truly(self._local) and old.decoding.live and len(rows) <= self._most and _alike(rows):
+                old.decoding.absorb(new.decoding)
+                old.jobs = [*old.jobs, *new.jobs]
+                return
+        self._running.append(new)
 
     def _step(self, batch: _Batch) -> None:
         for job, row in batch.pairs():
