@@ -142,7 +142,8 @@ class Answering:
     async def _instead(self, e: Exchange, verdict: Verdict, draft: str | None, shown: str = "") -> Exchange:
         """The clause's own sentence instead of a reply. A draft that was caught is an incident."""
         finish = "stop" if verdict.action == "redirect" else "content_filter"
-        text = f"{shown.rstrip()} {self.config.reply_of(verdict.clause)}".strip()
+        gap = " " if shown and not shown[-1].isspace() else ""
+        text = shown + gap + self.config.reply_of(verdict.clause)
         action = "refuse" if verdict.action == "hold" else verdict.action
         e = replace(e, action=action, clause=verdict.clause)
         caught = None
@@ -194,7 +195,7 @@ class Answering:
         raw, text = "".join(made), "".join(shown)
         if out.action not in ("allow", "redact"):
             done = await self._instead(e, out, raw, text)
-            yield (done.reply or "")[len(text.rstrip()) :]
+            yield (done.reply or "")[len(text) :]
         else:
             done = await self._done(e, text + rest, finish, raw if raw != text + rest else None)
             yield rest

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from trueline.core.chat import ChatModel
 from trueline.core.clock import iso
-from trueline.errors import DataError, ModelError, ModelUnavailable, StoreError, TruelineError
+from trueline.errors import DataError, ModelError, ModelUnavailable, StoreError
 from trueline.gateway.answering import Answering, Call, GuardFailed
 from trueline.gateway.config import MAIN_ROUTE, GatewayConfig
 from trueline.gateway.holding import look, sweep, wait
@@ -32,24 +32,23 @@ from trueline.store.holds import Hold
 
 logger = logging.getLogger("trueline.gateway")
 RETRY_AFTER = 2  # seconds
-# error -> (HTTP status, type on the wire); the first that fits
-FAILURES: tuple[tuple[type[Exception], int, str], ...] = (
-    (KeyRefused, 401, "authentication_error"),
-    (DataError, 400, "invalid_request_error"),
-    (GuardFailed, 503, "guard_unavailable"),
-    (StoreError, 503, "store_unavailable"),
-    (ModelUnavailable, 503, "upstream_unavailable"),
-    (ModelError, 502, "upstream_error"),
-    (TruelineError, 500, "server_error"),
+# error -> (HTTP status, type on the wire, what the client is told); the first that fits. Empty: the error's own words. Else they
+# are for the log alone: they may name addresses that are nobody's business.
+FAILURES: tuple[tuple[type[Exception], int, str, str], ...] = (
+    (KeyRefused, 401, "authentication_error", ""),
+    (DataError, 400, "invalid_request_error", ""),
+    (GuardFailed, 503, "guard_unavailable", "this could not be checked, so it is not answered; try again later"),
+    (StoreError, 503, "store_unavailable", "this could not be recorded, so it is not answered; try again later"),
+    (ModelUnavailable, 503, "upstream_unavailable", "the model does not answer at the moment; try again later"),
+    (ModelError, 502, "upstream_error", "the model could not answer this"),
+    (Exception, 500, "server_error", "the gateway failed; nothing was answered"),
 )
 
 
 def failure(e: Exception) -> tuple[int, dict[str, Any]]:
-    """(status, body) for an error. What is not ours is told without its words: they may hold a prompt or a secret."""
-    for kind, status, name in FAILURES:
-        if isinstance(e, kind):
-            return status, error_body(str(e), name)
-    return 500, error_body("the gateway failed; nothing was answered", "server_error")
+    """(status, body) for an error."""
+    status, name, told = next((status, name, told) for kind, status, name, told in FAILURES if isinstance(e, kind))
+    return status, error_body(told or str(e), name, name)
 
 
 def answer(e: Exchange, hold: Hold | None, status: int = 200) -> JSONResponse:
