@@ -1,1 +1,1 @@
-"""Pure detectors over text."""
+"""Pure detectors over text: exact phrases and personal numbers."""

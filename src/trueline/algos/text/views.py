@@ -1,0 +1,78 @@
+"""Canonical views of a text: what a model reads, whatever tricks of Unicode or encoding it was dressed in.
+
+Tag characters, zero-width and bidi marks and variation selectors are removed (a tag payload is decoded and kept as text);
+NFKC and a small confusables table fold look-alikes; short base64, hex, URL and ROT13 payloads are decoded as further views.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import re
+import unicodedata
+from urllib.parse import unquote
+
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]"
+)
+_JOINERS = re.compile("(?<=[a-zA-Z])[\u200c\u200d](?=[a-zA-Z])")  # between Latin letters a joiner has no meaning; elsewhere it may
+_TAGS = re.compile("[\U000e0020-\U000e007e]+")
+_LOOKALIKES = str.maketrans(
+    "аеорсухіјѕԁԛԝһАВЕКМНОРСТХΑΒΕΖΗΙΚΜΝΟΡΤΥΧοαερνιυκτɡ",
+    "aeopcyxijsdqwhABEKMHOPCTXABEZHIKMNOPTYXoaepviuktg",
+)
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{16,4096}={0,2}(?![A-Za-z0-9+/=])")
+_HEX = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}\s?){10,2048}(?![0-9A-Fa-f])")
+_ROT = re.compile(r"rot-?13", re.IGNORECASE)
+
+
+def canonical(text: str) -> str:
+    """The text as it reads: invisible characters gone, hidden tag text made visible, look-alikes folded. Linear time."""
+    text = _TAGS.sub(lambda m: " " + "".join(chr(ord(c) - 0xE0000) for c in m.group()) + " ", text)
+    text = _JOINERS.sub("", _INVISIBLE.sub("", text))
+    return unicodedata.normalize("NFKC", text).translate(_LOOKALIKES)
+
+
+def _printable(raw: bytes) -> str | None:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    good = sum(c.isprintable() or c.isspace() for c in text)
+    return text if text and good >= 0.95 * len(text) else None
+
+
+def _decoded(text: str) -> list[str]:
+    out = []
+    for m in _BASE64.finditer(text):
+        body = m.group().rstrip("=")
+        try:
+            found = _printable(base64.b64decode(body + "=" * (-len(body) % 4), validate=True))
+        except binascii.Error:
+            found = None
+        if found:
+            out.append(found)
+    for m in _HEX.finditer(text):
+        found = _printable(bytes.fromhex(re.sub(r"\s", "", m.group())))
+        if found:
+            out.append(found)
+    if "%" in text:
+        plain = unquote(text)
+        if plain != text:
+            out.append(plain)
+    if _ROT.search(text):
+        out.append(codecs.decode(text, "rot13"))
+    return out
+
+
+def views(text: str, depth: int = 2, most: int = 8) -> tuple[str, ...]:
+    """The canonical text first, then what is encoded in it, decoded at most `depth` times and `most` in all."""
+    found = [canonical(text)]
+    layer = [found[0]]
+    for _ in range(depth):
+        layer = [canonical(d) for t in layer for d in _decoded(t)]
+        for t in layer:
+            if t not in found and len(found) < most:
+                found.append(t)
+    return tuple(found)
