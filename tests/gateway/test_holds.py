@@ -21,7 +21,7 @@ from tests.gateway.serving import ADVISER, OFFICER, RULES, Gateway, Reviewer, ga
 from trueline.store import exchanges, holds, keys, log
 from trueline.store.database import open_store
 
-DRAFT = "My draft advice is to buy nothing today."
+DRAFT = "My draft suggests buying nothing today."
 SCRIPT = {
     "ADVICE please": DRAFT,
     "sneaky": "Of course. You should INVEST in gold.",

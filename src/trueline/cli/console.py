@@ -1,68 +1,79 @@
-"""Wires the console to a served charter: reviewers, what the pages say, and the chat through the gateway itself."""
+"""The console as `trueline serve` mounts it: who may enter, what its pages say, and the chat page's way through the gateway."""
 
 from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from trueline.charter.compile.reviewing import review_rules
-from trueline.charter.compile.rubric import rule_of
 from trueline.charter.turns import Message
-from trueline.gateway.config import GatewayConfig
-from trueline.review.access import Access, Account, read_reviewers, token_hash
-from trueline.review.pages import ChatAnswer, ConsoleAbout, console_routes
-from trueline.store.database import Store
-from trueline.store.holds import Reviewer
+from trueline.core.chat import ChatRequest
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
+    from trueline.charter.schema import Charter
     from trueline.cli.project import Project
+    from trueline.gateway.answering import Answering
+    from trueline.review.access import Account
+    from trueline.review.pages import Chat
+
+WORDS = ("rule", "describe", "decision", "reply")  # where a clause of each kind says what it is about
 
 
-def _chat(url: str) -> object:
-    import httpx
+def rules_in_words(charter: Charter) -> dict[str, str]:
+    """Each clause's rule as a reviewer reads it."""
+    out: dict[str, str] = {}
+    for clause in charter.clauses():
+        out[clause.id] = next((str(getattr(clause, w)) for w in WORDS if getattr(clause, w, None)), clause.id)
+    return out
+
+
+def accounts_of(charter: Charter, path: Path | None) -> tuple[tuple[Account, ...], str]:
+    """(the reviewers, the token of the one made for this run: empty where a file names them). The one made has every role."""
+    from trueline.review.access import Account, read_reviewers, token_hash
+    from trueline.store.holds import Reviewer
+
+    if path is not None:
+        return read_reviewers(path), ""
+    token = secrets.token_urlsafe(24)
+    roles = tuple(sorted({role for h in charter.high_stakes for role in h.review.by}))
+    return (Account(Reviewer("reviewer", roles), token_hash(token)),), token
+
+
+def chat_through(answering: Answering) -> Chat:
+    """The chat page's questions go the way of any client's: guard, model, guard, hold; recorded under the key `console`."""
+    from trueline.gateway.answering import Call
+    from trueline.gateway.config import MAIN_ROUTE
+    from trueline.gateway.holding import look
+    from trueline.gateway.wire_openai import visible
+    from trueline.review.pages import ChatAnswer
 
     async def ask(messages: tuple[Message, ...]) -> ChatAnswer:
-        body = {"model": "any", "messages": [m.to_dict() for m in messages]}
-        async with httpx.AsyncClient(timeout=120) as client:
-            models = await client.get(f"{url}/v1/models")
-            if models.status_code == 200 and models.json().get("data"):
-                body["model"] = models.json()["data"][0]["id"]
-            answer = await client.post(f"{url}/v1/chat/completions", json=body, headers={"prefer": "respond-async"})
-        raw = answer.json()
-        if answer.status_code >= 400:
-            return ChatAnswer(str(raw.get("error", {}).get("message", raw)), f"HTTP {answer.status_code}")
-        told = raw.get("trueline") or {}
-        choice = (raw.get("choices") or [{}])[0]
-        text = str((choice.get("message") or {}).get("content") or "")
-        held = told.get("review_id") if told.get("status") == "held" else None
-        verdict = (
-            f"held ({told.get('clause', 'a person decides')})"
-            if held
-            else str(told.get("action") or choice.get("finish_reason") or "allow")
-        )
-        return ChatAnswer(text, verdict, held)
+        call = Call(ChatRequest(messages, answering.config.sampling), MAIN_ROUTE, "console")
+        e = await answering.whole(call, await answering.admit(call))
+        _, hold = await look(answering.store, e.id) if e.action == "hold" else (None, None)
+        text, calls, _ = visible(e, hold)
+        verdict = e.action + (f" ({e.clause})" if e.clause else "")
+        shown = text or " ".join(f"{c.name}({c.arguments})" for c in calls)
+        return ChatAnswer(shown, verdict, hold.id if hold is not None and hold.state == "pending" else None)
 
     return ask
 
 
-def console_pages(
-    store: Store, project: Project, config: GatewayConfig, url: str, reviewers: Path | None
-) -> tuple[list[BaseRoute], dict[str, str]]:
-    """(routes, what to announce). Without a file of reviewers one is made with a fresh token and every role of the charter."""
+def console_pages(answering: Answering, project: Project, url: str, reviewers: Path | None) -> tuple[list[BaseRoute], dict[str, Any]]:
+    """The routes to mount, and what to announce: the console's address, and the token where one was made.
+    Raises `GatewayError` for a file of reviewers that cannot be read."""
+    from trueline.review.access import Access
+    from trueline.review.pages import ConsoleAbout, console_routes
+
     charter = project.loaded.charter
-    told = {"console": f"{url}/console"}
-    if reviewers is not None:
-        accounts = read_reviewers(reviewers)
-    else:
-        token = secrets.token_urlsafe(18)
-        roles = tuple(dict.fromkeys(r for rule in review_rules(charter) for r in rule.by))
-        accounts = (Account(Reviewer("reviewer", roles), token_hash(token)),)
-        told["token"] = token
-    rules = {c.id: rule_of(charter, c.id) for c in charter.clauses()}
-    version = str(config.identity.get("weights") or config.charter)
-    about = ConsoleAbout(charter.name, config.name, version, rules)
-    ask = _chat(url)
-    return console_routes(store, Access(accounts), about, ask), told  # type: ignore[arg-type]
+    accounts, token = accounts_of(charter, reviewers)
+    config = answering.config
+    version = f"charter {charter.version} ({config.charter[:12]})"
+    weights = config.identity.get("weights")
+    about = ConsoleAbout(
+        charter.name, config.name, f"weights {str(weights)[:12]}, {version}" if weights else version, rules_in_words(charter)
+    )
+    pages = console_routes(answering.store, Access(accounts), about, chat_through(answering))
+    return pages, {"console": f"{url}/console", **({"token": token} if token else {})}

@@ -74,8 +74,9 @@ def command(
         console: dict[str, str] = {}
         if not no_console:
             from trueline.cli.console import console_pages
+            from trueline.gateway.answering import Answering
 
-            pages, console = console_pages(store, project, config, url, reviewers)
+            pages, console = console_pages(Answering(config, upstream.chat, guard, store), project, url, reviewers)
         app = build_app(config, upstream.chat, guard, store, pages=pages)
         asyncio.run(_serve(app, bound, lambda: announce(url, config, upstream, db, console, as_json)))
     finally:
@@ -103,9 +104,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def _serve(app: Starlette, bound: socket.socket, ready: Any) -> None:
     import asyncio
+    import signal
 
     import uvicorn
 
+    # uvicorn ends at these signals and then raises them once more, which would skip our own ending (engine, database)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     # requests that wait for a person do not keep a gateway from ending: their holds are in the database
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2))
     task = asyncio.create_task(server.serve(sockets=[bound]))

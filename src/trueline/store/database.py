@@ -101,6 +101,8 @@ def open_store(where: str | Path, *, clock: Clock = utc_now, migrate: bool = Tru
     url = url_of(where)
     try:
         parsed = make_url(url)
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise ArgumentError(f"{parsed.get_backend_name()} is not supported")
         if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
             Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
