@@ -124,7 +124,7 @@ def guard_for(charter: Charter, probes: Sequence[Probe] = (), *, prompt: str = "
     """Builds the guard; heads are trained once for a charter and its teach probes and cached by digest."""
     rules = guard_rules(charter)
     taught = [[r.clause, r.kind, r.examples, r.counter_examples] for r in rules], [p.to_dict() for p in probes if p.side == "teach"]
-    key = digest_of(["heads-4", *taught])
+    key = digest_of(["heads-5", *taught])
     path = (cache or _cache()) / f"{key}.safetensors"
     heads = _read(path)
     if heads is None:

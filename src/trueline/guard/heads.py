@@ -24,7 +24,7 @@ ALLOWED = "allowed"
 FEWEST = 8  # examples below which a clause is not armed
 # share of allowed questions that each action may stop, on families kept out: a person looks at what is held, so more is held
 FALSE_ALARMS = {"refuse": 0.01, "redirect": 0.02, "hold": 0.05}
-LOWEST = 0.05  # no action below this probability, however few the false alarms
+LOWEST = {"refuse": 0.5, "redirect": 0.2, "hold": 0.1}  # no action below this probability, however few the false alarms
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def train_heads(rules: Sequence[GuardRule], probes: Iterable[Probe]) -> Heads:
         allowed = np.sort(mass[fine])
         # the lowest threshold with at most the stated share of false alarms; where nothing was kept out, the middle
         edge = float(allowed[max(0, int(np.ceil(len(allowed) * (1 - FALSE_ALARMS[action]))) - 1)]) if len(allowed) else 0.5
-        thresholds[action] = min(0.99, max(LOWEST, edge + 1e-6))
+        thresholds[action] = min(0.99, max(LOWEST[action], edge + 1e-6))
         for c in (c for c in armed if actions[c] == action):
             mine = np.array([r[1] == c for r in test], dtype=bool)
             if mine.any():

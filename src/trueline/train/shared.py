@@ -43,7 +43,7 @@ def shared_logps(
         allowed[i] = causal
         allowed[i, p + k : p + k + m, p : p + k] = False
         # a token is predicted from the one before it; the first of each completion from the prompt's last
-        at = [p - 1, *range(p, p + k - 1)] + [p - 1, *range(p + k, p + k + m - 1)]
+        at = [p - 1, *range(p, p + k - 1), p - 1, *range(p + k, p + k + m - 1)]
         rows_i += [i] * (k + m)
         at_i += at
         next_i += list(range(p, p + k + m))

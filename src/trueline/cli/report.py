@@ -1,0 +1,55 @@
+"""`trueline report RUN`: the clause matrix in the terminal and the HTML report of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    help="Print the clause matrix of a run and write its HTML report. RUN is the folder of `align`, or any folder for --before/--after."
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--charter", "-c", help="Charter file or bundled:NAME (default: the one that run.json names).")
+@click.option("--before", type=click.Path(path_type=Path), help="Evaluation folder before (default: RUN/before).")
+@click.option("--after", type=click.Path(path_type=Path), help="Evaluation folder after (default: RUN/after).")
+@click.option("--against", is_flag=True, help="Gate `after` against `before` as a replacement, not as a first release.")
+@click.option("--json", "as_json", is_flag=True, help="Print the matrix as JSON.")
+def command(run: Path, charter: str | None, before: Path | None, after: Path | None, against: bool, as_json: bool) -> int:
+    """Reads the evaluations, draws the matrix."""
+    import json
+    from collections import Counter
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from trueline.charter.compile.teaching import demonstrations
+    from trueline.cli.project import open_project
+    from trueline.data.evaluations import read_evaluation
+    from trueline.errors import DataError
+    from trueline.gate.decide import decide
+    from trueline.report.html import html_report
+    from trueline.report.matrix import clause_matrix, matrix_table
+
+    if charter is None:
+        record = run / "run.json"
+        if not record.exists():
+            raise DataError("no run.json here and no --charter given", remedy="name the charter with --charter", file=run)
+        charter = str(json.loads(record.read_text(encoding="utf-8"))["run_file"]["charter"])
+    project = open_project(charter)
+    second = read_evaluation(after or run / "after")
+    earlier = before or run / "before"
+    first = read_evaluation(earlier) if before or earlier.exists() else None
+    taught = Counter(d.clause for d in demonstrations(project.loaded.charter, project.probes))
+    matrix = clause_matrix(project.loaded.charter, taught=taught, before=first, after=second)
+    decision = decide(project.loaded.charter.gate, project.loaded.digest, second, first if against else None)
+    page = run / "report.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(html_report(project.loaded.charter, matrix, first, second, decision), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps({"report": str(page), "matrix": asdict(matrix), "gate": decision.to_dict()}, ensure_ascii=False))
+    else:
+        Console(width=None if Console().is_terminal else 120).print(matrix_table(matrix))
+        click.echo(f"{decision.outcome}; report: {page}")
+    return 0

@@ -1,0 +1,140 @@
+"""`trueline train METHOD`: one training stage from a file of data to a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+METHODS = ("sft", "dpo")
+
+
+@click.command(help="Train one stage: sft on demonstrations, dpo (and its family) on preferences. Resumes with the same command.")
+@click.argument("method")
+@click.option("--model", "-m", required=True, help="Local model: a folder, hf:NAME or bundled:harbor.")
+@click.option("--data", "-d", required=True, type=click.Path(path_type=Path), help="JSON lines in a standard format (.jsonl or .jsonl.gz).")
+@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder of the run; the model comes to OUT/model.")
+@click.option("--epochs", default=1, show_default=True, type=click.IntRange(1), help="Passes over the data.")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate (default: 1e-3 for sft, 2e-4 for dpo).")
+@click.option("--batch-tokens", default=4096, show_default=True, type=click.IntRange(1), help="Padded tokens a step.")
+@click.option(
+    "--max-tokens", default=1024, show_default=True, type=click.IntRange(8), help="Rows longer than this are left out and counted."
+)
+@click.option("--loss", default=None, help="dpo only: dpo, ipo, hinge or robust.")
+@click.option("--beta", type=click.FloatRange(0, min_open=True), help="dpo only: strength of the pull to the reference (default 0.1).")
+@click.option(
+    "--label-smoothing", type=click.FloatRange(0, 0.5, max_open=True), help="dpo and robust only: share of flipped labels assumed."
+)
+@click.option(
+    "--held-out",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 0.9),
+    help="dpo only: share of prompts kept out to measure preference accuracy.",
+)
+@click.option("--lora", type=click.IntRange(1), help="Train LoRA adapters of this rank instead of all weights; they are merged at the end.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of order and batches.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(method: str, model: str, data: Path, out: Path, as_json: bool, **options: Any) -> int:
+    """Checks the options, trains, measures, saves."""
+    import json
+
+    from trueline.errors import RunFileError
+
+    if method not in METHODS:
+        raise RunFileError(f"unknown method {method!r}, expected one of {', '.join(METHODS)}", remedy="choose one of these")
+    only_dpo = ("loss", "beta", "label_smoothing")
+    if method != "dpo" and (any(options[k] is not None for k in only_dpo) or options["held_out"]):
+        raise RunFileError(f"--loss, --beta, --label-smoothing and --held-out have no effect on {method}", remedy="remove them")
+    found = _sft(model, data, out, options) if method == "sft" else _dpo(model, data, out, options)
+    click.echo(json.dumps(found) if as_json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+    return 0
+
+
+def _wrapped(model: str, lora: int | None) -> tuple[Any, Any]:
+    """(the local model, the one to train)."""
+    from trueline.cli.targets import open_target
+    from trueline.engine.loading import load_local
+    from trueline.errors import TargetError
+    from trueline.train.lora import LoraSettings, put_on
+
+    if model.startswith(("openai:", "anthropic:")):
+        open_target(model)
+        raise TargetError(f"{model} cannot be trained: its weights are not here", remedy="use `align` with a search stage")
+    local = load_local(model)
+    return local, put_on(local, LoraSettings(lora, 2 * lora)) if lora else local
+
+
+def _finish(local: Any, trained: Any, options: dict[str, Any], out: Path, report: Any) -> dict[str, Any]:
+    from trueline.data.jsonl import write_json
+    from trueline.train.lora import merged
+    from trueline.train.saving import save_model
+
+    digest = save_model(merged(trained) if options["lora"] else trained, out / "model", "float32")
+    (out / "checkpoint.pt").unlink(missing_ok=True)
+    told = {
+        "model": str(out / "model"),
+        "digest": digest,
+        "rows": report.rows,
+        "too_long": report.too_long,
+        "steps": report.steps,
+        **report.metrics,
+    }
+    write_json(out / "train.json", {**told, "from": local.digest, "options": options})
+    return told
+
+
+def _sft(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
+    from trueline.cli.progress import bar
+    from trueline.data.conversations import read_examples
+    from trueline.train.sft import SftSettings, run_sft
+
+    examples = read_examples(data)
+    local, trained = _wrapped(model, o["lora"])
+    settings = SftSettings(o["epochs"], o["lr"] or 1e-3, o["batch_tokens"], o["max_tokens"], o["seed"])
+    with bar("sft") as advance:
+        report = run_sft(trained, examples, settings, out, advance)
+    return _finish(local, trained, o, out, report)
+
+
+def _dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
+    from trueline.algos.losses.preference import PreferenceOptions, preference_loss
+    from trueline.cli.progress import bar
+    from trueline.data.conversations import read_preferences, split_by_prompt
+    from trueline.train.dpo import DpoSettings, run_dpo
+
+    loss, beta, smoothing = o["loss"] or "dpo", o["beta"] or 0.1, o["label_smoothing"] or 0.0
+    preference_loss(loss, PreferenceOptions(beta, smoothing))
+    pairs = read_preferences(data)
+    train, test = split_by_prompt(pairs, o["held_out"]) if o["held_out"] else (pairs, [])
+    local, trained = _wrapped(model, o["lora"])
+    settings = DpoSettings(loss, beta, smoothing, 0.0, o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], True, o["seed"])
+    accuracy = {"accuracy_before": preference_accuracy(local, test)} if test else {}
+    with bar(loss) as advance:
+        report = run_dpo(trained, train, settings, out, advance)
+    if test:
+        accuracy["accuracy_after"] = preference_accuracy(trained, test)
+    return {**_finish(local, trained, o, out, report), **accuracy}
+
+
+def preference_accuracy(local: Any, pairs: list[Any]) -> dict[str, float]:
+    """Share of held-out pairs whose chosen reply has the higher mean token log-probability, with its exact 95 % interval.
+
+    The mean over tokens, not the sum: the sum would prefer the shorter reply whatever it says."""
+    import torch
+
+    from trueline.algos.stats.binomial import clopper_pearson
+    from trueline.train.dpo import encode_pairs
+    from trueline.train.shared import pair_logps
+
+    data = encode_pairs(local, pairs, local.context)
+    right = 0
+    with torch.no_grad():
+        for i in range(0, len(data.chosen), 8):
+            c, r = data.chosen[i : i + 8], data.rejected[i : i + 8]
+            a, b = pair_logps(local.model, c, r, local.tokenizer.pad_token_id or 0, local.device)
+            la, lb = (torch.tensor([len(x.completion) for x in rows], device=a.device) for rows in (c, r))
+            right += int((a / la > b / lb).sum())
+    i95 = clopper_pearson(right, len(data.chosen))
+    return {"estimate": i95.estimate, "low": i95.low, "high": i95.high, "n": i95.n, "too_long": data.too_long}
