@@ -116,7 +116,7 @@ def _read(path: Path) -> Heads | None:
             model = LinearModel(weights, f.get_tensor("bias"), tuple(told["labels"]))
     except (SafetensorError, KeyError, ValueError, OSError, IndexError):
         return None
-    recall, alarms = ({k: Interval(*v[:3], int(v[3])) for k, v in told[name].items()} for name in ("recall", "false_alarms"))
+    recall, alarms = ({k: Interval(v[0], v[1], v[2], int(v[3])) for k, v in told[name].items()} for name in ("recall", "false_alarms"))
     return Heads(model, told["actions"], told["thresholds"], recall, alarms, tuple(told["unarmed"]))
 
 

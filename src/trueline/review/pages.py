@@ -19,7 +19,7 @@ from trueline.errors import StoreError, TruelineError
 from trueline.review.access import COOKIE, Access
 from trueline.store import holds, ratings
 from trueline.store.database import Store
-from trueline.store.holds import Reviewer
+from trueline.store.holds import ReviewAction, Reviewer
 
 HERE = Path(__file__).parent
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -30,6 +30,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 STATIC = {"console.css": "text/css", "console.js": "text/javascript"}
+ACTIONS: Mapping[str, ReviewAction] = {"approve": "approve", "edit": "edit", "refuse": "refuse"}
 Handler = Callable[[Request, Reviewer], Awaitable[Response]]
 
 
@@ -133,11 +134,12 @@ class Console:
     async def decide(self, request: Request, reviewer: Reviewer) -> Response:
         """Approve, edit or refuse; the content hash says what the reviewer saw."""
         form = await request.form()
-        action, text = str(form.get("action", "")), str(form.get("text", "")).replace("\r\n", "\n")
+        text = str(form.get("text", "")).replace("\r\n", "\n")
+        action = ACTIONS.get(str(form.get("action", "")))
         ident = request.path_params["id"]
         before = holds.get(self.store, ident)
-        if action not in ("approve", "edit", "refuse"):
-            raise StoreError(f"the action is {action!r}, expected approve, edit or refuse", remedy="use the buttons")
+        if action is None:
+            raise StoreError("no action was given, expected approve, edit or refuse", remedy="use the buttons")
         seconds = form.get("seconds")
         after = holds.decide(
             self.store, ident, reviewer, action, str(form.get("content_hash", "")), text=text if action == "edit" else None,
