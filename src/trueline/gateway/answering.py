@@ -124,14 +124,14 @@ class Answering:
     async def _redacted(self, call: Call, reply: ChatReply) -> str:
         """The text as the guard itself redacts it."""
 
-        def run() -> tuple[str, Verdict]:
+        def _run() -> tuple[str, Verdict]:
             check = self.guard.streaming(call.chat.messages)
             shown = check.feed(reply.text)
             rest, verdict = check.finish()
             return shown + rest, verdict
 
         try:
-            text, verdict = await aside(run)
+            text, verdict = await aside(_run)
         except Exception as e:
             logger.exception("the guard failed")
             raise GuardFailed(f"the guard could not redact ({type(e).__name__})", remedy="try again later") from e
@@ -154,13 +154,13 @@ class Answering:
     async def _done(self, e: Exchange, text: str, finish: str, draft: str | None, incident: Incident | None = None) -> Exchange:
         done = replace(e, state="completed", reply=text, draft=draft, finish_reason=finish, finished=self.store.now())
 
-        def write() -> None:
+        def _write() -> None:
             with self.store.write() as conn:
                 exchanges.put(conn, self.store.now(), done)
                 if incident is not None:
                     incidents.put(conn, self.store.now(), incident, done.id)
 
-        await aside(write)
+        await aside(_write)
         return done
 
     async def _held(self, e: Exchange, rule: ReviewRule, why: str, text: str, calls: tuple[ToolCall, ...]) -> Exchange:

@@ -19,7 +19,7 @@ logger = logging.getLogger("trueline.gateway")
 async def look(store: Store, exchange: str) -> tuple[Exchange | None, Hold | None]:
     """An exchange as it stands now, with its hold. What is overdue is refused first."""
 
-    def read() -> tuple[Exchange | None, Hold | None]:
+    def _read() -> tuple[Exchange | None, Hold | None]:
         hold = holds.of_exchange(store, exchange)
         if hold is not None and hold.state == "pending" and hold.expires <= store.now():
             holds.expire_due(store)
@@ -27,7 +27,7 @@ async def look(store: Store, exchange: str) -> tuple[Exchange | None, Hold | Non
         hold = holds.of_exchange(store, exchange)
         return exchanges.get(store, exchange), hold
 
-    return await aside(read)
+    return await aside(_read)
 
 
 async def wait(store: Store, exchange: str, seconds: float, poll: float) -> tuple[Exchange | None, Hold | None]:

@@ -73,6 +73,7 @@ class _ScriptedStream:
     stopped: Verdict | None = None
 
     def feed(self, text: str) -> str:
+        """Shows what ends a sentence, if that is allowed."""
         self.text += text
         if self.stopped is None and text.rstrip().endswith((".", "!", "?")):
             verdict = self.judge(self.text)
@@ -84,6 +85,7 @@ class _ScriptedStream:
         return ""
 
     def finish(self) -> tuple[str, Verdict]:
+        """The rest and the verdict."""
         verdict = self.stopped or self.judge(self.text)
         if verdict.action not in ("allow", "redact"):
             return "", verdict
