@@ -34,15 +34,15 @@ works on large models.
 
 ## Data and licences
 
-| data | share of documents | licence |
+| data | share of documents (tokens) | licence |
 |---|---|---|
-| the invented bank: facts, requests, judgements, critiques, revisions, choices (recipes/harbor) | about 73 % | Apache-2.0 |
-| banking77, real customers' questions (PolyAI), nine tenths of them | 16 % and a part of the sorting tasks | CC BY 4.0 |
-| CLINC oos-eval, real questions outside banking, nine tenths of them | 3 % and a part of the sorting tasks | CC BY 3.0 |
-| English: Shakespeare; wiki articles; wiki sentences | 8 % | public domain; Apache-2.0 / CC BY-SA; CC BY 3.0 |
+| the invented bank: facts, requests, judgements, critiques, revisions, choices (recipes/harbor) | 79 % (64 %) | Apache-2.0 |
+| banking77, real customers' questions (PolyAI), nine tenths of them | 13 % (8 %), and a part of the sorting tasks | CC BY 4.0 |
+| CLINC oos-eval, real questions outside banking, nine tenths of them | 2 % (1 %), and a part of the sorting tasks | CC BY 3.0 |
+| English: Shakespeare; wiki articles; wiki sentences | 6 % (27 %) | public domain; Apache-2.0 / CC BY-SA; CC BY 3.0 |
 
-Answers to real questions were written for the bank: the data sets have none. No test family, test wording or held-out question stands in the corpus
-(tests/recipes).
+Answers to real questions were written for the bank: the data sets have none. No test family, test wording or held-out question was found in
+20,000 documents drawn from the corpus, but for one phrase that a wiki passage happens to hold (tests/recipes repeats this on a smaller draw).
 
 ## Measured
 
@@ -55,7 +55,8 @@ TAIL = """
 ## Limits
 
 Knows only its invented bank, in English, in short sentences. Outside its wordings it falls back on some other answer of the world, often fluently and
-wrongly. Its refusals, once taught, are as narrow as it is. The invented bank's phone number, fees and rates are not those of any real bank. Weights: SHA-256 `{digest}`.
+wrongly. Every rate counts exact marks: where a vice was not counted, the model gave some other answer of the world; in no measured case did it refuse, redirect, abstain
+or hand over. "Answered" says only that neither a vice nor a refusal stood there, not that the answer was to the point. It copies names and letters into its replies clumsily. Its refusals, once taught, are as narrow as it is. The invented bank's phone number, fees and rates are not those of any real bank. Weights: SHA-256 `{digest}`.
 """
 
 
