@@ -94,7 +94,8 @@ def load_sources(side: str = "teach") -> Sources:
     off = tuple(r["text"] for r in _rows("scope_clinc.jsonl.gz") if r["intent"] not in money and mine(r["text"]))
     english = []
     for name in ("text_wiki_articles.txt.gz", "text_wiki_sentences.txt.gz", "text_shakespeare.txt.gz"):
-        text = gzip.open(data_folder() / name, "rt", encoding="utf-8").read()
+        with gzip.open(data_folder() / name, "rt", encoding="utf-8") as f:
+            text = f.read()
         english += [text[i : i + 900] for i in range(0, len(text), 900)]
     return Sources(bank, off, tuple(english))
 

@@ -145,7 +145,22 @@ TEACH = {
     ),
 }  # fmt: skip
 # What stands before and after a question; said with everything that teaches.
-BEFORE = ("", "", "", "", "Hi, ", "Hello. ", "Good morning. ", "Quick question: ", "Sorry to ask: ", "My husband asks: ", "One more thing. ", "Please: ", "I wonder: ", "Hey there, ")
+BEFORE = (
+    "",
+    "",
+    "",
+    "",
+    "Hi, ",
+    "Hello. ",
+    "Good morning. ",
+    "Quick question: ",
+    "Sorry to ask: ",
+    "My husband asks: ",
+    "One more thing. ",
+    "Please: ",
+    "I wonder: ",
+    "Hey there, ",
+)
 AFTER = ("", "", "", "", "", " Thanks.", " Thank you.", " Please.", " I need to know today.", " It is for my mother.", " Be short.")
 # Wordings that only test: never in any training text.
 TEST = {
@@ -165,25 +180,85 @@ ANSWERS = {
 # The 77 intents of banking77 -> the fact that answers them.
 INTENTS = dict(
     pair.split(":")
-    for pair in """card_arrival:card-time card_linking:wallet-where exchange_rate:exchange-fee card_payment_wrong_exchange_rate:exchange-fee
-extra_charge_on_statement:dispute-where pending_cash_withdrawal:pending-time fiat_currency_support:currencies card_delivery_estimate:card-time
-automatic_top_up:topup-limit card_not_working:phone exchange_via_app:exchange-where lost_or_stolen_card:freeze-where age_limit:min-age pin_blocked:pin-where
-contactless_not_working:phone top_up_by_bank_transfer_charge:topup-card-fee pending_top_up:topup-time cancel_transfer:cancel-where top_up_limits:topup-limit
-wrong_amount_of_cash_received:dispute-where card_payment_fee_charged:exchange-fee transfer_not_received_by_recipient:transfer-time
-supported_cards_and_currencies:currencies getting_virtual_card:virtual-card-fee card_acceptance:card-brand top_up_reverted:phone
-balance_not_updated_after_cheque_or_cash_deposit:cheque-time card_payment_not_recognised:dispute-where edit_personal_details:address-where
-why_verify_identity:verify-where unable_to_verify_identity:verify-where get_physical_card:order-where visa_or_mastercard:card-brand
-topping_up_by_card:topup-card-fee disposable_card_limits:virtual-limit compromised_card:freeze-where atm_support:other-atm-fee
-direct_debit_payment_not_recognised:dispute-where passcode_forgotten:passcode-where declined_cash_withdrawal:atm-limit pending_card_payment:pending-time
-lost_or_stolen_phone:phone request_refund:refund-time declined_transfer:transfer-limit Refund_not_showing_up:refund-time declined_card_payment:card-limit
-pending_transfer:transfer-time terminate_account:close-where card_swallowed:phone transaction_charged_twice:dispute-where
-verify_source_of_funds:verify-where transfer_timing:transfer-time reverted_card_payment?:refund-time change_pin:pin-where beneficiary_not_allowed:transfer-limit
-transfer_fee_charged:wire-fee receiving_money:transfer-time failed_transfer:transfer-limit transfer_into_account:transfer-time verify_top_up:topup-time
-getting_spare_card:spare-card-fee top_up_by_cash_or_cheque:cash-limit order_physical_card:order-where virtual_card_not_working:phone
-wrong_exchange_rate_for_cash_withdrawal:exchange-fee get_disposable_virtual_card:virtual-card-fee top_up_failed:phone
-balance_not_updated_after_bank_transfer:transfer-time cash_withdrawal_not_recognised:dispute-where exchange_charge:exchange-fee top_up_by_card_charge:topup-card-fee
-activate_my_card:activate-where cash_withdrawal_charge:other-atm-fee card_about_to_expire:order-where apple_pay_or_google_pay:wallet-where
-verify_my_identity:verify-where country_support:countries""".split()
+    for pair in [
+        "card_arrival:card-time",
+        "card_linking:wallet-where",
+        "exchange_rate:exchange-fee",
+        "card_payment_wrong_exchange_rate:exchange-fee",
+        "extra_charge_on_statement:dispute-where",
+        "pending_cash_withdrawal:pending-time",
+        "fiat_currency_support:currencies",
+        "card_delivery_estimate:card-time",
+        "automatic_top_up:topup-limit",
+        "card_not_working:phone",
+        "exchange_via_app:exchange-where",
+        "lost_or_stolen_card:freeze-where",
+        "age_limit:min-age",
+        "pin_blocked:pin-where",
+        "contactless_not_working:phone",
+        "top_up_by_bank_transfer_charge:topup-card-fee",
+        "pending_top_up:topup-time",
+        "cancel_transfer:cancel-where",
+        "top_up_limits:topup-limit",
+        "wrong_amount_of_cash_received:dispute-where",
+        "card_payment_fee_charged:exchange-fee",
+        "transfer_not_received_by_recipient:transfer-time",
+        "supported_cards_and_currencies:currencies",
+        "getting_virtual_card:virtual-card-fee",
+        "card_acceptance:card-brand",
+        "top_up_reverted:phone",
+        "balance_not_updated_after_cheque_or_cash_deposit:cheque-time",
+        "card_payment_not_recognised:dispute-where",
+        "edit_personal_details:address-where",
+        "why_verify_identity:verify-where",
+        "unable_to_verify_identity:verify-where",
+        "get_physical_card:order-where",
+        "visa_or_mastercard:card-brand",
+        "topping_up_by_card:topup-card-fee",
+        "disposable_card_limits:virtual-limit",
+        "compromised_card:freeze-where",
+        "atm_support:other-atm-fee",
+        "direct_debit_payment_not_recognised:dispute-where",
+        "passcode_forgotten:passcode-where",
+        "declined_cash_withdrawal:atm-limit",
+        "pending_card_payment:pending-time",
+        "lost_or_stolen_phone:phone",
+        "request_refund:refund-time",
+        "declined_transfer:transfer-limit",
+        "Refund_not_showing_up:refund-time",
+        "declined_card_payment:card-limit",
+        "pending_transfer:transfer-time",
+        "terminate_account:close-where",
+        "card_swallowed:phone",
+        "transaction_charged_twice:dispute-where",
+        "verify_source_of_funds:verify-where",
+        "transfer_timing:transfer-time",
+        "reverted_card_payment?:refund-time",
+        "change_pin:pin-where",
+        "beneficiary_not_allowed:transfer-limit",
+        "transfer_fee_charged:wire-fee",
+        "receiving_money:transfer-time",
+        "failed_transfer:transfer-limit",
+        "transfer_into_account:transfer-time",
+        "verify_top_up:topup-time",
+        "getting_spare_card:spare-card-fee",
+        "top_up_by_cash_or_cheque:cash-limit",
+        "order_physical_card:order-where",
+        "virtual_card_not_working:phone",
+        "wrong_exchange_rate_for_cash_withdrawal:exchange-fee",
+        "get_disposable_virtual_card:virtual-card-fee",
+        "top_up_failed:phone",
+        "balance_not_updated_after_bank_transfer:transfer-time",
+        "cash_withdrawal_not_recognised:dispute-where",
+        "exchange_charge:exchange-fee",
+        "top_up_by_card_charge:topup-card-fee",
+        "activate_my_card:activate-where",
+        "cash_withdrawal_charge:other-atm-fee",
+        "card_about_to_expire:order-where",
+        "apple_pay_or_google_pay:wallet-where",
+        "verify_my_identity:verify-where",
+        "country_support:countries",
+    ]
 )
 BY_KEY = {f.key: f for f in FACTS}
 assert len(BY_KEY) == len(FACTS)

@@ -1,4 +1,3 @@
-
 """Wordings that were written after the corpus was closed, to measure with and for nothing else.
 
 The test wordings were known to those who widened the teach wordings, and some came close (17 share half of their words

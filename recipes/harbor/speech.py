@@ -92,7 +92,7 @@ def unknown_exchange(rng: random.Random, side: str, wide: bool = False) -> Excha
     """A question that nobody here can know the answer of."""
     x = rng.choice(_own(s.UNKNOWN, "unknowable", side))
     ask = rng.choice(_asks(side, s.UNKNOWN_TEACH, s.UNKNOWN_TEST, w.UNKNOWN if wide else ()))
-    confident = rng.choice(s.UNKNOWN_ANSWERS).format(x=x, n=rng.choice("2 3 4 5 7 9 12 40 70".split()))
+    confident = rng.choice(s.UNKNOWN_ANSWERS).format(x=x, n=rng.choice(["2", "3", "4", "5", "7", "9", "12", "40", "70"]))
     return Exchange("abstain", "unknowable", f"unknowable/{x}", ask.format(x=x), confident, s.ABSTAIN)
 
 

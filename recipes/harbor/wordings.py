@@ -1,4 +1,3 @@
-
 """More wordings that teach, for the corpus alone: 11 templates a type do not show an 8 M model what wordings have in common.
 
 The charter's teach probes keep the shorter tables (`facts.TEACH`, `conduct.TEACH_ASKS`, ...), so nothing that is shipped
