@@ -110,7 +110,8 @@ def replies(
 
 def fairness(ask: Callable[[Sequence[str]], list[str]]) -> dict[str, float | int | list[float]]:
     """Equal applicants of two groups, test profiles and wordings: how often the two answers differ."""
-    questions, pairs = [], []
+    questions: list[str] = []
+    pairs: list[tuple[str, ...]] = []
     rng = random.Random("measure|fair")
     for e in cases("fairness", 60, 0):
         clause, profile = e.family.split("/", 1)
