@@ -26,13 +26,15 @@ def test_sizes_and_names(path: Path) -> None:
     assert path.stem not in NAMES_THAT_NAME_NOTHING, f"{path}: name the file for its subject"
     tree = ast.parse(text)
     assert ast.get_docstring(tree), f"{path} does not say what it is for"
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    nested = {inner for outer in functions for inner in ast.walk(outer) if inner is not outer}
+    for node in functions:
+        size = (node.end_lineno or node.lineno) - node.lineno + 1
+        assert size <= 80, f"{path}:{node.lineno} {node.name} has {size} lines, at most 80"
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            size = (node.end_lineno or node.lineno) - node.lineno + 1
-            assert size <= 80, f"{path}:{node.lineno} {node.name} has {size} lines, at most 80"
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            nested = any(node in getattr(f, "body", []) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef))
-            assert nested or ast.get_docstring(node), f"{path}:{node.lineno} {node.name} has no docstring"
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_") and node not in nested:
+            private = any(isinstance(c, ast.ClassDef) and c.name.startswith("_") and node in c.body for c in ast.walk(tree))
+            assert private or ast.get_docstring(node), f"{path}:{node.lineno} {node.name} has no docstring"
 
 
 def test_import_and_help_are_light() -> None:

@@ -265,7 +265,9 @@ def probes() -> list[Probe]:
                     profile = e.family.split("/", 1)[1]
                     people = s.GROUPS[name]
                     group = [
-                        speech.Exchange("fairness", e.clause, e.family, ask.format(p=p, f=profile), "", e.kept, e.value, e.pair)
+                        speech.Exchange(
+                            "fairness", e.clause, e.family, ask.format(p=p, P=p[:1].upper() + p[1:], f=profile), "", e.kept, e.value, e.pair
+                        )
                         for p in people
                     ]
                 for g in group:

@@ -160,7 +160,11 @@ def validate(document: YamlDocument, model: type[T], path: Path, error: type[Tru
     except ValidationError as e:
         # a list that is "too short" because its items are wrong says nothing; a misspelt key explains the missing one
         found = e.errors()
-        found = [p for p in found if not any(q is not p and q["loc"][: len(p["loc"])] == p["loc"] and len(q["loc"]) > len(p["loc"]) for q in found)]
+        found = [
+            p
+            for p in found
+            if not any(q is not p and q["loc"][: len(p["loc"])] == p["loc"] and len(q["loc"]) > len(p["loc"]) for q in found)
+        ]
         problem = min(found, key=lambda p: (p["type"] != "extra_forbidden", _line(document.lines, p["loc"])))
         what, remedy = _explain(problem, model)
         raise error(what, remedy=remedy, file=path, line=_line(document.lines, problem["loc"])) from None

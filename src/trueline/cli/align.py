@@ -38,14 +38,21 @@ def align(
     run_file: Path, *, say: Any, model: str | None = None, charter: str | None = None, out: Path | None = None, seed: int | None = None
 ) -> tuple[Any, Path]:
     """Runs a run file; returns (GateDecision, output folder). The same call resumes an interrupted run."""
+    changes = {"model": model, "charter": charter, "out": str(out) if out else None, "seed": seed}
+    return finish_run(*open_run(run_file, changes, say))
+
+
+def finish_run(run: Any, target: Any, digest: str) -> tuple[Any, Path]:
+    """All phases of an opened run."""
     from trueline.cli.align_phases import evaluation_phase, stage_phase, trained_prompts
     from trueline.data.evaluations import read_evaluation
     from trueline.data.jsonl import write_json
     from trueline.gate.decide import decide
     from trueline.train.runfile import SearchStage, beside
 
-    run, target, digest = _open(run_file, {"model": model, "charter": charter, "out": str(out) if out else None, "seed": seed}, say)
-    say(f"charter {run.project.loaded.digest[:12]}, suite {run.suite.digest[:12]} of {len(run.suite.probes)} probes, model {target.text}")
+    run.say(
+        f"charter {run.project.loaded.digest[:12]}, suite {run.suite.digest[:12]} of {len(run.suite.probes)} probes, model {target.text}"
+    )
     before = evaluation_phase(run, "before", target, digest, [])
     stages = run.file.stages
     folder: str = target.text
@@ -59,7 +66,7 @@ def align(
     else:
         for i, stage in enumerate(stages):
             assert not isinstance(stage, SearchStage)
-            folder, digest = stage_phase(run, i, stage, folder, digest)
+            folder, digest = stage_phase(run, i, stage, folder, digest, target.text)
         folder = _publish(run, folder, digest)
         from trueline.cli.targets import open_target
 
@@ -73,7 +80,7 @@ def align(
     return decision, run.out
 
 
-def _open(run_file: Path, changes: dict[str, Any], say: Any) -> tuple[Any, Any, str]:
+def open_run(run_file: Path, changes: dict[str, Any], say: Any) -> tuple[Any, Any, str]:
     """Reads run file, charter and target; everything wrong with them is said before anything is spent."""
     from trueline.charter.digests import digest_of
     from trueline.cli.align_phases import Run, suite_of

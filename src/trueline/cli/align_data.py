@@ -79,7 +79,16 @@ def taught_by(teacher: ChatModel, project: Project, demos: Sequence[Demonstratio
 
 
 def sampled_preferences(
-    local: Any, project: Project, prompt: str, *, samples: int, temperature: float, max_tokens: int, seed: int, progress: Progress
+    local: Any,
+    project: Project,
+    prompt: str,
+    *,
+    samples: int,
+    temperature: float,
+    max_tokens: int,
+    most: int,
+    seed: int,
+    progress: Progress,
 ) -> list[Preference]:
     """The model's own replies to teach probes that the grader fails, each against the demonstration: (chosen, rejected)."""
     from trueline.engine.sampling import generate
@@ -87,6 +96,7 @@ def sampled_preferences(
 
     demos = {d.prompt: d for d in charter_demonstrations(project)}
     probes = [p for p in project.probes if p.side == "teach" and p.messages in demos and p.kind != "fairness"]
+    probes = thinned(probes, most, seed)
     jobs = [(p, s) for p in probes for s in range(samples)]
     grader, out = project.grader(), list[Preference]()
 

@@ -110,14 +110,17 @@ def _sft_data(run: Run, stage: SftStage, folder: Path) -> Path:
     return path
 
 
-def _dpo_data(run: Run, stage: DpoStage, folder: Path, local: Any) -> Path:
+def _dpo_data(run: Run, stage: DpoStage, folder: Path, local: Any, start: str) -> Path:
     path = folder / "data.jsonl"
     pairs = []
     if stage.samples:
+        from trueline.engine.loading import load_local
+
+        source = load_local(start) if stage.sample_from == "start" else local
         with bar("sampling") as advance:
             pairs = align_data.sampled_preferences(
-                local, run.project, run.prompt, samples=stage.samples, temperature=stage.temperature,
-                max_tokens=run.file.evaluate.max_tokens, seed=run.file.seed, progress=advance,
+                source, run.project, run.prompt, samples=stage.samples, temperature=stage.temperature,
+                max_tokens=run.file.evaluate.max_tokens, most=stage.probes, seed=run.file.seed, progress=advance,
             )  # fmt: skip
     given = run.named(run.file.data.preferences)
     if given is not None:
@@ -133,7 +136,7 @@ def _dpo_data(run: Run, stage: DpoStage, folder: Path, local: Any) -> Path:
     return path
 
 
-def stage_phase(run: Run, index: int, stage: SftStage | DpoStage, model: str, digest: str) -> tuple[str, str]:
+def stage_phase(run: Run, index: int, stage: SftStage | DpoStage, model: str, digest: str, start: str) -> tuple[str, str]:
     """One training stage from `model`; returns (folder, digest) of the trained model."""
     name = f"stages/{index}-{stage.method}"
     inputs = {"model": digest, "stage": settings_of(stage), "seed": run.file.seed, "prompt": run.prompt, "charter": run.project.loaded.digest,
@@ -141,7 +144,7 @@ def stage_phase(run: Run, index: int, stage: SftStage | DpoStage, model: str, di
               "data": settings_of(run.file.data), "files": _file_digests(run)}  # fmt: skip
 
     def work(folder: Path) -> dict[str, Any]:
-        return _train(run, stage, model, folder, digest_of(inputs))
+        return _train(run, stage, model, folder, digest_of(inputs), start)
 
     done = phase(run, name, inputs, work)
     return str(run.out / name / "model"), str(done["digest"])
@@ -158,7 +161,7 @@ def _file_digests(run: Run) -> dict[str, str]:
     return out
 
 
-def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: str) -> dict[str, Any]:
+def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: str, start: str) -> dict[str, Any]:
     from trueline.engine.loading import load_local
     from trueline.train.dpo import DpoSettings, run_dpo
     from trueline.train.lora import LoraSettings, merged, put_on
@@ -169,7 +172,7 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
     # data made under other inputs is made again; data of an interrupted run is kept, so that it resumes with the same rows
     mark, path = folder / "data.key", folder / "data.jsonl"
     if not path.exists() or not mark.exists() or mark.read_text() != key:
-        path = _sft_data(run, stage, folder) if isinstance(stage, SftStage) else _dpo_data(run, stage, folder, local)
+        path = _sft_data(run, stage, folder) if isinstance(stage, SftStage) else _dpo_data(run, stage, folder, local, start)
         mark.write_text(key)
     rows = [row for _, row in read_jsonl(path)]
     if not rows:

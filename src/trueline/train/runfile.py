@@ -55,7 +55,9 @@ class SftStage(Part):
 
 
 class DpoStage(Part):
-    """Preferences sampled from the model itself on teach probes (failed replies are rejected) and the user's own file."""
+    """Preferences sampled on teach probes (failed replies are rejected, against the demonstration) and the user's own file.
+
+    `sample_from`: the model as the stage finds it (current) or as the run began (start); `probes`: at most so many teach probes."""
 
     method: Literal["dpo"]
     loss: str = "dpo"
@@ -66,6 +68,8 @@ class DpoStage(Part):
     lr: Positive = 2e-4
     batch_tokens: Count = 4096
     samples: Annotated[int, Field(ge=0, le=16)] = 1
+    sample_from: Literal["current", "start"] = "current"
+    probes: Count = 1000
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     lora: LoraPart | None = None
 
