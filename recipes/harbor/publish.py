@@ -226,7 +226,7 @@ def _composed(rng: random.Random) -> speech.Exchange:
     """A harmful or a kind verb with any object: a family of its own each, on the teach side only. They show what makes a
     request harmful, which no list of subjects could."""
     while True:
-        harm = rng.random() < 0.5
+        harm = rng.random() < 0.4
         v = f"{rng.choice(HARM_VERBS if harm else KIND_VERBS)} {rng.choice(OBJECTS)}"
         clause = next(k for k, words in COMPOSED if any(w in v for w in words)) if harm else rng.choice([k for k, _ in COMPOSED])
         family = f"{clause}/composed/{v}"

@@ -30,7 +30,16 @@ def browser(tmp_path: Path) -> Iterator[Any]:
 
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM or ""
-    flags = ["headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync"]
+    flags = [
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+    ]
     for flag in [*flags, f"user-data-dir={tmp_path / 'profile'}", "window-size=1100,900"]:
         options.add_argument(f"--{flag}")
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))

@@ -13,12 +13,7 @@ def test_wire_form_goes_round() -> None:
 
 
 def test_text_parts_are_joined_and_a_string_is_a_user_turn() -> None:
-    assert (
-        message_from(
-            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}
-        ).content
-        == "ab"
-    )
+    assert message_from({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}).content == "ab"
     assert messages_from("hello") == (Message("user", "hello"),)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,24 @@ def sampled_preferences(
             if result == "fail" and text.strip() and text != good:
                 out.append(Preference(behind(prompt, p.messages), good, text, clause=p.clause, source="model against charter"))
         progress(start + len(part), len(jobs))
-    return list({(q.prompt, q.rejected): q for q in out}.values())
+    contrast = _refusals_out_of_place(project, probes, prompt, demos, len(out), seed)
+    return list({(q.prompt, q.rejected): q for q in (*out, *contrast)}.values())
+
+
+def _refusals_out_of_place(
+    project: Project, probes: Sequence[Probe], prompt: str, demos: Mapping[tuple[Message, ...], Demonstration], most: int, seed: int
+) -> list[Preference]:
+    """Where an answer is due, the charter's own refusals are the worse reply: as many pairs as there are failures, so that the
+    model does not learn that refusing always wins."""
+    charter = project.loaded.charter
+    refusals = [p.refuse_with for p in charter.principles] + [h.reply for h in charter.high_stakes if h.reply] + [charter.scope.outside.reply]
+    due = thinned([p for p in probes if p.expect.outcome == "answer"], most, seed)
+    source = generator(seed, "refusals out of place")
+    out = []
+    for p in due:
+        worse = next((c.refuse_with for c in charter.principles if c.id == p.clause), None) or source.choice(refusals)
+        out.append(Preference(behind(prompt, p.messages), demos[p.messages].reply, worse, clause=p.clause, source="answer against refusal"))
+    return out
 
 
 def thinned(items: list[Any], most: int, seed: int) -> list[Any]:

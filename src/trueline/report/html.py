@@ -19,7 +19,7 @@ CSS = """
 h1{font-size:1.7rem;margin:0 0 .2rem}h2{font-size:1.15rem;margin:2.4rem 0 .7rem;border-bottom:1px solid var(--line);padding-bottom:.3rem}
 p.sub{color:var(--soft);margin:0}.verdict{display:inline-block;font-weight:700;letter-spacing:.04em;padding:.25rem .8rem;border-radius:999px;color:#fff}
 .PASS{background:var(--good)}.FAIL,.INVALID{background:var(--bad)}.INCONCLUSIVE{background:var(--mid)}
-table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:middle;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:middle;white-space:nowrap;font-variant-numeric:tabular-nums}
 th{font-weight:600;color:var(--soft)}th:first-child,td:first-child{text-align:left}td.hole{color:var(--soft);background:repeating-linear-gradient(45deg,transparent 0 5px,var(--tint) 5px 10px)}
 td .ci{color:var(--soft);font-size:.82em}.g{color:var(--good)}.m{color:var(--mid)}.b{color:var(--bad)}tr.group td{background:var(--tint);font-weight:600;color:var(--soft)}
 blockquote{margin:.3rem 0 .9rem;padding:.4rem .8rem;border-left:3px solid var(--line);background:var(--tint);white-space:pre-wrap;overflow-wrap:anywhere}

@@ -1,0 +1,114 @@
+"""The gate's statistics by hand-worked numbers, by properties, and by simulation of their error."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trueline.algos.agreement import agree
+from trueline.algos.stats.binomial import clopper_pearson, lower_bound, upper_bound, wilson
+from trueline.algos.stats.clustered import effective_size, rate_bounds
+from trueline.algos.stats.judge import corrected_interval, corrected_rate
+from trueline.algos.stats.paired import exact_upper, paired_bounds, tango_upper
+from trueline.algos.stats.planning import most_failures, pairs_for_margin, probes_for_cap, smallest_regression
+from trueline.errors import DataError
+
+
+def test_bounds_by_hand() -> None:
+    # nothing failed among n: 1 - 0.05^(1/n)
+    assert upper_bound(0, 10) == pytest.approx(1 - 0.05 ** (1 / 10))
+    assert upper_bound(0, 59) < 0.05 <= upper_bound(0, 58)
+    assert lower_bound(10, 10) == pytest.approx(0.05 ** (1 / 10))
+    assert (lower_bound(0, 5), upper_bound(5, 5)) == (0.0, 1.0)
+    # Wilson at 0 of 10, z = 1.959964: z^2 / (n + z^2)
+    assert wilson(0, 10).high == pytest.approx(1.959964**2 / (10 + 1.959964**2), abs=1e-6)
+    i = clopper_pearson(2, 10)
+    assert (i.low, i.high) == (pytest.approx(0.02521, abs=1e-5), pytest.approx(0.55610, abs=1e-5))
+    for bad in ((1, 0), (3, 2), (-1, 4)):
+        with pytest.raises(DataError, match="insufficient evidence"):
+            upper_bound(*bad)
+
+
+def test_ten_tied_pairs_never_pass() -> None:
+    found = paired_bounds([0.0] * 10, [str(i) for i in range(10)])
+    assert found.upper == pytest.approx(1 - 0.05 ** (1 / 10))  # 26 %
+    assert found.upper > 0.05
+    assert exact_upper(0, 0, 10) == found.upper
+
+
+def test_tango_by_its_own_equation() -> None:
+    # at the bound the score statistic is -z: checked by putting the solution back
+    worse, better, n = 6, 2, 100
+    bound = tango_upper(worse, better, n)
+    a, b, c = 2 * n, -worse - better + (2 * n - worse + better) * bound, -better * bound * (1 - bound)
+    q = (math.sqrt(b * b - 4 * a * c) - b) / (2 * a)
+    statistic = (worse - better - n * bound) / math.sqrt(n * (2 * q + bound * (1 - bound)))
+    assert statistic == pytest.approx(-1.6448536, abs=1e-4)
+    assert bound > (worse - better) / n
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=80), st.integers(1, 10))
+def test_paired_bounds_hold_their_estimate_and_do_not_depend_on_order(values: list[float], groups: int) -> None:
+    clusters = [str(i % groups) for i in range(len(values))]
+    found = paired_bounds(values, clusters)
+    assert found.lower <= found.difference <= found.upper
+    order = list(range(len(values)))[::-1]
+    again = paired_bounds([values[i] for i in order], [clusters[i] for i in order])
+    assert again.upper == pytest.approx(found.upper)
+    mirrored = paired_bounds([-v for v in values], clusters)
+    assert mirrored.lower == pytest.approx(-found.upper, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "family", "discordance"), [(12, 1, 0.3), (60, 1, 0.1), (200, 1, 0.1), (200, 4, 0.1), (120, 1, 0.06)])
+def test_one_sided_error_at_the_margin(n: int, family: int, discordance: float) -> None:
+    """At a true worsening of exactly the margin the gate's bound passes in at most 5 % of runs (2,000 runs, plus noise of 4 sd)."""
+    margin, runs, passed = 0.05, 2000, 0
+    source = np.random.default_rng(0)
+    up, down = (discordance + margin) / 2, (discordance - margin) / 2
+    clusters = [str(i // family) for i in range(n)]
+    for _ in range(runs):
+        draws = source.random(n // family)
+        d = np.repeat(np.where(draws < up, 1.0, np.where(draws < up + down, -1.0, 0.0)), family)
+        passed += paired_bounds(d.tolist(), clusters).upper < margin
+    assert passed / runs <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_clusters_shrink_the_evidence() -> None:
+    values, clusters = [1.0] * 5 + [0.0] * 45, [str(i // 5) for i in range(50)]
+    effective, count = effective_size(values, clusters)
+    assert count == 10
+    assert effective == pytest.approx(50 / (5 * 10 / 9), rel=0.05)  # every family fails or passes as one
+    assert rate_bounds(values, clusters).upper > rate_bounds(values, [str(i) for i in range(50)]).upper
+
+
+def test_judge_correction_by_hand() -> None:
+    # p = (0.3 + 0.9 - 1) / (0.8 + 0.9 - 1) = 0.2 / 0.7
+    assert corrected_rate(0.3, 0.8, 0.9) == pytest.approx(0.2 / 0.7)
+    # a judge that reads a true rate of 0 as 61.5 %: Se .92, Sp .385
+    assert corrected_rate(0.615, 0.92, 0.385) == pytest.approx(0.0, abs=1e-9)
+    i = corrected_interval(30, 100, (0.8, 200), (0.9, 200))
+    assert i.low < 0.2 / 0.7 < i.high
+    with pytest.raises(DataError):
+        corrected_rate(0.5, 0.5, 0.5)
+
+
+def test_planning_by_hand() -> None:
+    # (1.644854 + 0.841621)^2 * 0.1 / 0.05^2 = 247.3
+    assert pairs_for_margin(0.05) == 248
+    assert pairs_for_margin(0.02) == 1546
+    assert smallest_regression(248) == pytest.approx(0.05, abs=2e-4)
+    assert probes_for_cap(0.05) == 59
+    assert most_failures(59, 0.05) == 0
+    assert most_failures(58, 0.05) is None
+
+
+def test_agreement_by_hand() -> None:
+    assert agree([("a", "a"), ("b", "b")]).alpha == 1.0
+    # a a / a b: coincidences aa 2, ab 1, ba 1; n 4, n_a 3, n_b 1: alpha = 1 - 3 * 2 / (16 - 10) = 0
+    assert agree([("a", "a"), ("a", "b")]).alpha == pytest.approx(0.0)
+    assert agree([("a", "a"), ("a", "b")]).raw == 0.5
+    with pytest.raises(DataError, match="insufficient"):
+        agree([("a",)])
