@@ -124,7 +124,9 @@ def _refusals_out_of_place(
     """Where an answer is due, the charter's own refusals are the worse reply: as many pairs as there are failures, so that the
     model does not learn that refusing always wins."""
     charter = project.loaded.charter
-    refusals = [p.refuse_with for p in charter.principles] + [h.reply for h in charter.high_stakes if h.reply] + [charter.scope.outside.reply]
+    refusals = (
+        [p.refuse_with for p in charter.principles] + [h.reply for h in charter.high_stakes if h.reply] + [charter.scope.outside.reply]
+    )
     due = thinned([p for p in probes if p.expect.outcome == "answer"], most, seed)
     source = generator(seed, "refusals out of place")
     out = []
