@@ -12,18 +12,27 @@ from typing import Any
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import ToolCall
 from trueline.core.chat import ChatModel, ChatReply, ChatRequest
+from trueline.errors import DataError
 
 
 class CachedChat:
-    """Keeps replies in a SQLite file, keyed by (identity of the model, request). `hits` counts what was not asked."""
+    """Keeps replies in a SQLite file, keyed by (identity of the model, request). `hits` counts what was not asked.
+    Raises `DataError` where the file is no cache."""
 
     def __init__(self, inner: ChatModel, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._inner, self._who, self.hits = inner, digest_of(dict(inner.identity())), 0
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL)")
+        self._inner, self._who, self._path, self.hits = inner, digest_of(dict(inner.identity())), path, 0
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL)")
+        except sqlite3.DatabaseError as e:
+            self._db.close()
+            raise self._damaged(e) from None
+
+    def _damaged(self, e: Exception) -> DataError:
+        return DataError(f"the cache of replies cannot be used ({e})", remedy="delete the file; it will be asked anew", file=self._path)
 
     @property
     def name(self) -> str:
@@ -34,17 +43,28 @@ class CachedChat:
         """Of the model inside: a cache changes nothing."""
         return self._inner.identity()
 
-    async def reply(self, request: ChatRequest) -> ChatReply:
-        """From the cache, else asked and kept."""
-        key = f"{self._who}:{request.digest()}"
+    def _known(self, key: str) -> ChatReply | None:
         row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
-        if row is not None:
+        if row is None:
+            return None
+        raw = json.loads(row[0])
+        return ChatReply(**{**raw, "tool_calls": tuple(ToolCall(**c) for c in raw["tool_calls"])})
+
+    async def reply(self, request: ChatRequest) -> ChatReply:
+        """From the cache, else asked and kept. Errors are not kept."""
+        key = f"{self._who}:{request.digest()}"
+        try:
+            known = self._known(key)
+        except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as e:
+            raise self._damaged(e) from None
+        if known is not None:
             self.hits += 1
-            raw = json.loads(row[0])
-            raw["tool_calls"] = tuple(ToolCall(**c) for c in raw["tool_calls"])
-            return ChatReply(**raw)
+            return known
         answer = await self._inner.reply(request)
-        self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, json.dumps(asdict(answer))))
+        try:
+            self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, json.dumps(asdict(answer))))
+        except sqlite3.DatabaseError as e:
+            raise self._damaged(e) from None
         return answer
 
     async def close(self) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from trueline.charter.turns import ToolCall
 from trueline.core.chat import ChatDelta, ChatReply, ChatRequest, FinishReason
 from trueline.errors import ModelError
-from trueline.models.reasoning import split_reasoning
-from trueline.models.wire import Wire, key_from
+from trueline.models.dialects import REWRITES, is_block, unknown_to
+from trueline.models.reasoning import ReasoningSplitter, split_reasoning
+from trueline.models.wire import RequestRefused, Wire, count_of, key_from
 
 _FINISH: Mapping[str, FinishReason] = {
     "stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls", "function_call": "tool_calls",
@@ -27,6 +28,21 @@ def _calls(raw: object) -> tuple[ToolCall, ...]:
     return tuple(found)
 
 
+def _text(content: object) -> str:
+    """Text of a message's content: a string, or the text parts of a list of parts."""
+    if isinstance(content, list):
+        return "".join(str(p.get("text", "")) for p in content if isinstance(p, dict) and p.get("type") in ("text", "output_text"))
+    return content if isinstance(content, str) else ""
+
+
+def _first(raw: Mapping[str, Any], part: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """(choices[0], its `part`) where both are objects."""
+    choices = raw.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    inner = choice.get(part) if isinstance(choice, dict) else None
+    return (choice, inner) if isinstance(choice, dict) and isinstance(inner, dict) else None
+
+
 class OpenAIChat:
     """`model` at `url` (the part before /chat/completions). The key comes from the environment, never from a file."""
 
@@ -34,6 +50,7 @@ class OpenAIChat:
         self._model, self._url = model, url
         key = key or key_from("OPENAI_API_KEY", "TRUELINE_API_KEY")
         self._wire = Wire(url, {"authorization": f"Bearer {key}"} if key else {}, tries=tries)
+        self._rewrites: list[str] = []  # fields that this server was found not to take
 
     @property
     def name(self) -> str:
@@ -50,61 +67,116 @@ class OpenAIChat:
             "model": self._model, "messages": [m.to_dict() for m in request.messages], "temperature": s.temperature,
             "top_p": s.top_p, "max_tokens": s.max_tokens, "seed": s.seed,
         }  # fmt: skip
+        if s.top_p >= 1:
+            del body["top_p"]
         if s.stop:
             body["stop"] = list(s.stop)
         if request.tools:
             body["tools"] = [dict(t) for t in request.tools]
         return body
 
+    def _said(self, body: dict[str, Any]) -> dict[str, Any]:
+        for name in self._rewrites:
+            body = REWRITES[name](body)
+        return body
+
+    def _learn(self, refused: RequestRefused, body: Mapping[str, Any]) -> bool:
+        """Whether the request can be said otherwise; remembered for the requests that follow."""
+        name = unknown_to(refused, body)
+        if name is not None and name not in self._rewrites:
+            self._rewrites.append(name)
+        return name is not None
+
     async def reply(self, request: ChatRequest) -> ChatReply:
-        """One answer."""
-        raw = await self._wire.post("/chat/completions", self._body(request))
-        try:
-            choice = raw["choices"][0]
-            message = choice["message"]
-            content = message.get("content") or message.get("refusal") or ""
-        except (KeyError, IndexError, TypeError, AttributeError):
-            raise ModelError(f"{self._url} answered without choices[0].message", remedy="check that it speaks /chat/completions") from None
-        text, inline = split_reasoning(str(content))
+        """One answer. Raises `ModelError`, `ModelUnavailable`; a provider's block is a reply that says `blocked`."""
+        while True:
+            body = self._said(self._body(request))
+            try:
+                return self._read(await self._wire.post("/chat/completions", body))
+            except RequestRefused as e:
+                if is_block(e):
+                    return ChatReply("", "content_filter", model=self._model, blocked=True)
+                if not self._learn(e, body):
+                    raise
+
+    def _read(self, raw: Mapping[str, Any]) -> ChatReply:
+        found = _first(raw, "message")
+        if found is None:
+            raise ModelError(f"{self._url} answered without choices[0].message", remedy="check that it speaks /chat/completions")
+        choice, message = found
+        text, inline = split_reasoning(_text(message.get("content")) or _text(message.get("refusal")))
         finish = _FINISH.get(str(choice.get("finish_reason")), "stop")
-        usage = raw.get("usage") or {}
         return ChatReply(
             text=text,
             finish_reason=finish,
-            reasoning=str(message.get("reasoning_content") or message.get("reasoning") or inline),
+            reasoning=_text(message.get("reasoning_content")) or _text(message.get("reasoning")) or inline,
             tool_calls=_calls(message.get("tool_calls")),
-            model=str(raw.get("model", self._model)),
+            model=str(raw.get("model") or self._model),
             fingerprint=str(raw.get("system_fingerprint") or ""),
             blocked=finish == "content_filter",
-            input_tokens=int(usage.get("prompt_tokens") or 0),
-            output_tokens=int(usage.get("completion_tokens") or 0),
+            input_tokens=count_of(raw.get("usage"), "prompt_tokens"),
+            output_tokens=count_of(raw.get("usage"), "completion_tokens"),
         )
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
-        """The answer in pieces; tool calls are gathered and come whole with the last piece."""
+        """The answer in pieces; tool calls are gathered and come whole with the last piece, as do the token counts."""
+        while True:
+            body = self._said({**self._body(request), "stream": True, "stream_options": {"include_usage": True}})
+            try:
+                async for delta in self._pieces(body):
+                    yield delta
+                return
+            except RequestRefused as e:  # always before the first piece: a refusal is a status, and a begun stream has had its own
+                if is_block(e):
+                    yield ChatDelta(finish_reason="content_filter")
+                    return
+                if not self._learn(e, body):
+                    raise
+
+    async def _pieces(self, body: Mapping[str, Any]) -> AsyncIterator[ChatDelta]:
         calls: dict[int, list[str]] = {}
         finish: FinishReason | None = None
-        body = {**self._body(request), "stream": True}
+        usage: object = None
+        splitter = ReasoningSplitter()
         async for event in self._wire.events("/chat/completions", body):
             if event.get("error"):
                 raise ModelError(f"{self._url} failed in mid-stream", remedy="ask again")
-            choice = (event.get("choices") or [{}])[0]
-            delta = choice.get("delta") or {}
-            for piece in delta.get("tool_calls") or []:
-                held = calls.setdefault(int(piece.get("index", 0)), ["", "", ""])
-                function = piece.get("function") or {}
-                held[0] += piece.get("id") or ""
-                held[1] += function.get("name") or ""
-                held[2] += function.get("arguments") or ""
-            thought = delta.get("reasoning_content") or delta.get("reasoning") or ""
-            if delta.get("content") or thought:
-                yield ChatDelta(text=delta.get("content") or "", reasoning=thought)
+            usage = event.get("usage") or usage
+            found = _first(event, "delta")
+            if found is None:
+                continue
+            choice, delta = found
+            _gather(calls, delta.get("tool_calls"))
+            shown, inline = splitter.feed(_text(delta.get("content")) or _text(delta.get("refusal")))
+            thought = (_text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))) + inline
+            if shown or thought:
+                yield ChatDelta(text=shown, reasoning=thought)
             if choice.get("finish_reason"):
                 finish = _FINISH.get(str(choice["finish_reason"]), "stop")
         if finish is None:
             raise ModelError(f"{self._url} ended the stream without a finish_reason", remedy="ask again")
-        yield ChatDelta(tool_calls=tuple(ToolCall(*c) for c in calls.values()), finish_reason=finish)
+        shown, thought = splitter.finish()
+        yield ChatDelta(
+            text=shown,
+            reasoning=thought,
+            tool_calls=tuple(ToolCall(*calls[i]) for i in sorted(calls)),
+            finish_reason=finish,
+            input_tokens=count_of(usage, "prompt_tokens"),
+            output_tokens=count_of(usage, "completion_tokens"),
+        )
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._wire.close()
+
+
+def _gather(calls: dict[int, list[str]], pieces: object) -> None:
+    """Adds the pieces of tool calls to [id, name, arguments] by index; what has another shape is no call."""
+    for piece in pieces if isinstance(pieces, list) else ():
+        function = piece.get("function") if isinstance(piece, dict) else None
+        if not isinstance(function, dict):
+            continue
+        index = piece.get("index", 0)
+        held = calls.setdefault(index if isinstance(index, int) else 0, ["", "", ""])
+        for at, part in enumerate((piece.get("id"), function.get("name"), function.get("arguments"))):
+            held[at] += part if isinstance(part, str) else ""

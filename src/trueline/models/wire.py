@@ -1,4 +1,8 @@
-"""HTTP to a model's server: one client, patient retries, errors in words. Secrets never stand in an error or a record."""
+"""HTTP to a model's server: one client, patient retries, errors in words. Secrets never stand in an error or a record.
+
+Retries live here and not in a wrapper, because only the response knows its status and Retry-After: when a server says
+"not before 5 s", every request of this client waits, not only the one that was told.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import asyncio
 import json
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -14,63 +20,119 @@ import httpx
 from trueline.errors import ModelError, ModelUnavailable
 
 RETRY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+LONGEST_WAIT = 60.0  # seconds; a server that asks for more is asked again after this
+
+
+class RequestRefused(ModelError):
+    """The server answered and said no. `status` of HTTP; `code` and `param` as its error object names them ("" if it does not)."""
+
+    def __init__(self, what: str, *, remedy: str, status: int, code: str = "", param: str = "", told: str = "") -> None:
+        super().__init__(what, remedy=remedy)
+        self.status, self.code, self.param, self.told = status, code, param, told
 
 
 class Wire:
-    """Posts JSON. `tries` in all; waits with jitter, honouring Retry-After (at most 60 s); `timeout` in seconds."""
+    """Posts JSON. `tries` in all, with jitter, honouring Retry-After; `timeout` in seconds a request."""
 
     def __init__(self, base: str, headers: Mapping[str, str], *, tries: int = 5, timeout: float = 120.0, seed: int = 0) -> None:
         self.base = base.rstrip("/")
         limits = httpx.Limits(max_connections=256, max_keepalive_connections=64)
-        self._client = httpx.AsyncClient(headers=dict(headers), timeout=httpx.Timeout(timeout, connect=10.0), limits=limits)
-        self._tries, self._random = tries, random.Random(seed)
+        self._client = httpx.AsyncClient(headers=dict(headers), timeout=httpx.Timeout(timeout, connect=10.0, pool=None), limits=limits)
+        self._tries, self._random, self._not_before = max(1, tries), random.Random(seed), 0.0
+        self._secrets = [v.removeprefix("Bearer ") for k, v in headers.items() if k in ("authorization", "x-api-key")]
 
     def _wait(self, attempt: int, response: httpx.Response | None) -> float:
-        told = response.headers.get("retry-after", "") if response is not None else ""
-        if told.replace(".", "", 1).isdigit():
-            return min(float(told), 60.0)
+        told = _retry_after(response.headers.get("retry-after", "")) if response is not None else None
+        if told is not None:
+            self._not_before = max(self._not_before, time.monotonic() + told)
+            return told
         return float(min(0.5 * 2**attempt, 20.0) * (0.5 + self._random.random()))
 
+    async def _turn(self) -> None:
+        while (left := self._not_before - time.monotonic()) > 0:
+            await asyncio.sleep(left + 0.05 * self._random.random())
+
+    def _refusal(self, status: int, text: str) -> RequestRefused:
+        code, param, told = _error(text)
+        for secret in self._secrets:
+            told = told.replace(secret, "***") if len(secret) > 3 else told
+        remedy = "check model name, key and request"
+        if status in (400, 422) and "temperature" in (param, *told.replace("'", " ").split()):
+            remedy = "this model takes only its own temperature: ask with --temperature 1"
+        return RequestRefused(
+            f"{self.base} answered HTTP {status}: {told}", remedy=remedy, status=status, code=code, param=param, told=told
+        )
+
+    def _gave_up(self, why: str) -> ModelUnavailable:
+        what = f"{self.base} did not answer after {self._tries} tries ({why})"
+        return ModelUnavailable(what, remedy="check the address and that the server runs, then run the same command again")
+
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The JSON object that the server answers. Raises `ModelUnavailable` after all tries, `ModelError` for a refusal."""
+        """The JSON object that the server answers. Raises `ModelUnavailable` after all tries, `RequestRefused` for a no,
+        `ModelError` for what is no JSON object."""
         why = ""
         for attempt in range(self._tries):
             response = None
+            await self._turn()
             try:
                 response = await self._client.post(self.base + path, json=dict(body))
+            except httpx.InvalidURL:
+                raise ModelError(f"{self.base} is no address", remedy="write http://HOST:PORT/v1") from None
             except httpx.HTTPError as e:
                 why = type(e).__name__
             if response is not None:
-                if response.status_code < 400:
+                if response.status_code < 300:
                     return _object(response.text, self.base)
                 why = f"HTTP {response.status_code}"
                 if response.status_code not in RETRY:
-                    raise ModelError(f"{self.base} answered {why}: {_told(response.text)}", remedy="check model name, key and request")
+                    raise self._refusal(response.status_code, response.text)
             if attempt + 1 < self._tries:
                 await asyncio.sleep(self._wait(attempt, response))
-        what = f"{self.base} did not answer after {self._tries} tries ({why})"
-        raise ModelUnavailable(what, remedy="check the address and that the server runs, then run the same command again")
+        raise self._gave_up(why)
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """The JSON objects of a server-sent event stream, until `[DONE]` or its end."""
-        try:
-            async with self._client.stream("POST", self.base + path, json=dict(body)) as response:
-                if response.status_code >= 400:
-                    told = _told((await response.aread()).decode("utf-8", "replace"))
-                    kind = ModelUnavailable if response.status_code in RETRY else ModelError
-                    raise kind(f"{self.base} answered HTTP {response.status_code}: {told}", remedy="check model name, key and request")
-                async for line in response.aiter_lines():
-                    data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
-                    if data == "[DONE]":
+        """The JSON objects of a server-sent event stream, until `[DONE]` or its end. Retries until the stream has begun, never after."""
+        why = ""
+        for attempt in range(self._tries):
+            wait, begun = 0.0, False
+            await self._turn()
+            try:
+                async with self._client.stream("POST", self.base + path, json=dict(body)) as response:
+                    if response.status_code < 300:
+                        begun = True
+                        async for line in response.aiter_lines():
+                            data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
+                            if data == "[DONE]":
+                                return
+                            if data:
+                                yield _object(data, self.base)
                         return
-                    if data:
-                        yield _object(data, self.base)
-        except httpx.HTTPError as e:
-            raise ModelUnavailable(f"{self.base} broke off the stream ({type(e).__name__})", remedy="ask again") from None
+                    why = f"HTTP {response.status_code}"
+                    told = (await response.aread()).decode("utf-8", "replace")
+                    if response.status_code not in RETRY:
+                        raise self._refusal(response.status_code, told)
+                    wait = self._wait(attempt, response)
+            except httpx.HTTPError as e:
+                if begun:
+                    raise ModelUnavailable(f"{self.base} broke off the stream ({type(e).__name__})", remedy="ask again") from None
+                why, wait = type(e).__name__, self._wait(attempt, None)
+            if attempt + 1 < self._tries:
+                await asyncio.sleep(wait)
+        raise self._gave_up(why)
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.aclose()
+
+
+def _retry_after(told: str) -> float | None:
+    """Seconds to wait, from a number or an HTTP date."""
+    if told.replace(".", "", 1).isdigit():
+        return min(float(told), LONGEST_WAIT)
+    try:
+        return min(max(0.0, parsedate_to_datetime(told).timestamp() - time.time()), LONGEST_WAIT) if told else None
+    except ValueError:
+        return None
 
 
 def _object(text: str, base: str) -> dict[str, Any]:
@@ -85,15 +147,27 @@ def _object(text: str, base: str) -> dict[str, Any]:
     return found
 
 
-def _told(text: str) -> str:
+def _error(text: str) -> tuple[str, str, str]:
+    """(code, param, message in one line) of an error body, whatever its shape."""
     try:
-        error = json.loads(text).get("error", {})
-        text = error.get("message", text) if isinstance(error, dict) else str(error)
-    except (json.JSONDecodeError, AttributeError):
-        pass
-    return " ".join(str(text).split())[:160]
+        raw = json.loads(text)
+    except json.JSONDecodeError:
+        raw = None
+    error = raw.get("error", raw) if isinstance(raw, dict) else None
+    if not isinstance(error, dict):
+        return "", "", " ".join(str(error if error is not None else text).split())[:160]
+    inner = error.get("innererror")
+    code = error.get("code") or error.get("type") or (inner.get("code") if isinstance(inner, dict) else "")
+    message = error.get("message") or error.get("detail") or text
+    return str(code or ""), str(error.get("param") or ""), " ".join(str(message).split())[:160]
+
+
+def count_of(usage: object, name: str) -> int:
+    """A token count out of a usage object, 0 where the server gives none that is a number."""
+    found = usage.get(name) if isinstance(usage, Mapping) else None
+    return found if isinstance(found, int) else 0
 
 
 def key_from(*names: str) -> str | None:
     """The first of these environment variables that is set: where API keys come from."""
-    return next((os.environ[n] for n in names if os.environ.get(n)), None)
+    return next((os.environ[n].strip() for n in names if os.environ.get(n, "").strip()), None)
