@@ -7,16 +7,19 @@ from typing import Any
 
 import click
 
-METHODS = ("sft", "dpo")
+METHODS = ("sft", "dpo", "reward")
+ONLY_DPO = ("loss", "beta", "label_smoothing")
 
 
-@click.command(help="Train one stage: sft on demonstrations, dpo (and its family) on preferences. Resumes with the same command.")
+@click.command(
+    help="Train one stage: sft on demonstrations, dpo (and its family) or a reward model on preferences. Resumes with the same command."
+)
 @click.argument("method")
 @click.option("--model", "-m", required=True, help="Local model: a folder, hf:NAME or bundled:harbor.")
 @click.option("--data", "-d", required=True, type=click.Path(path_type=Path), help="JSON lines in a standard format (.jsonl or .jsonl.gz).")
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder of the run; the model comes to OUT/model.")
 @click.option("--epochs", default=1, show_default=True, type=click.IntRange(1), help="Passes over the data.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate (default: 1e-3 for sft, 2e-4 for dpo).")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate (default: 1e-3 for sft, 2e-4 for dpo and reward).")
 @click.option("--batch-tokens", default=4096, show_default=True, type=click.IntRange(1), help="Padded tokens a step.")
 @click.option(
     "--max-tokens", default=1024, show_default=True, type=click.IntRange(8), help="Rows longer than this are left out and counted."
@@ -28,10 +31,9 @@ METHODS = ("sft", "dpo")
 )
 @click.option(
     "--held-out",
-    default=0.0,
-    show_default=True,
+    default=None,
     type=click.FloatRange(0, 0.9),
-    help="dpo only: share of prompts kept out to measure preference accuracy.",
+    help="dpo and reward: share of prompts kept out to measure preference accuracy (default: 0 for dpo, 0.2 for reward).",
 )
 @click.option("--lora", type=click.IntRange(1), help="Train LoRA adapters of this rank instead of all weights; they are merged at the end.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of order and batches.")
@@ -44,10 +46,11 @@ def command(method: str, model: str, data: Path, out: Path, as_json: bool, **opt
 
     if method not in METHODS:
         raise RunFileError(f"unknown method {method!r}, expected one of {', '.join(METHODS)}", remedy="choose one of these")
-    only_dpo = ("loss", "beta", "label_smoothing")
-    if method != "dpo" and (any(options[k] is not None for k in only_dpo) or options["held_out"]):
-        raise RunFileError(f"--loss, --beta, --label-smoothing and --held-out have no effect on {method}", remedy="remove them")
-    found = _sft(model, data, out, options) if method == "sft" else _dpo(model, data, out, options)
+    allowed = {"sft": ("lora",), "dpo": (*ONLY_DPO, "held_out", "lora"), "reward": ("held_out",)}[method]
+    for option in (*ONLY_DPO, "held_out", "lora"):
+        if options[option] is not None and option not in allowed:
+            raise RunFileError(f"--{option.replace('_', '-')} has no effect on {method}", remedy="remove it")
+    found = {"sft": _sft, "dpo": _dpo, "reward": _reward}[method](model, data, out, options)
     click.echo(json.dumps(found) if as_json else "\n".join(f"{k}: {v}" for k, v in found.items()))
     return 0
 
@@ -66,7 +69,7 @@ def _wrapped(model: str, lora: int | None) -> tuple[Any, Any]:
     return local, put_on(local, LoraSettings(lora, 2 * lora)) if lora else local
 
 
-def _finish(local: Any, trained: Any, options: dict[str, Any], out: Path, report: Any) -> dict[str, Any]:
+def _finish(local: Any, trained: Any, options: dict[str, Any], out: Path, report: Any, **more: Any) -> dict[str, Any]:
     from trueline.data.jsonl import write_json
     from trueline.train.lora import merged
     from trueline.train.saving import save_model
@@ -80,6 +83,7 @@ def _finish(local: Any, trained: Any, options: dict[str, Any], out: Path, report
         "too_long": report.too_long,
         "steps": report.steps,
         **report.metrics,
+        **more,
     }
     write_json(out / "train.json", {**told, "from": local.digest, "options": options})
     return told
@@ -115,16 +119,40 @@ def _dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]
         report = run_dpo(trained, train, settings, out, advance)
     if test:
         accuracy["accuracy_after"] = preference_accuracy(trained, test)
-    return {**_finish(local, trained, o, out, report), **accuracy}
+    return _finish(local, trained, o, out, report, **accuracy)
 
 
-def preference_accuracy(local: Any, pairs: list[Any]) -> dict[str, float]:
+def _reward(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
+    from trueline.cli.progress import bar
+    from trueline.data.conversations import read_preferences, split_by_prompt
+    from trueline.train.reward import RewardSettings, reward_accuracy, run_reward, with_head
+
+    train, test = split_by_prompt(read_preferences(data), 0.2 if o["held_out"] is None else o["held_out"])
+    local, _ = _wrapped(model, None)
+    headed = with_head(local, o["seed"])
+    settings = RewardSettings(o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], True, o["seed"])
+    with bar("reward") as advance:
+        report = run_reward(headed, train, settings, out, advance)
+    right, n, too_long = reward_accuracy(headed, test, min(o["max_tokens"], local.context))
+    return _finish(local, headed, o, out, report, held_out_accuracy=_share(right, n, too_long))
+
+
+def _share(right: int, n: int, too_long: int) -> dict[str, Any]:
+    """A rate with its exact 95 % interval, or the words that there is none."""
+    from trueline.algos.stats.binomial import clopper_pearson
+
+    if n == 0:
+        return {"n": 0, "too_long": too_long, "note": "insufficient evidence: no held-out pair"}
+    i95 = clopper_pearson(right, n)
+    return {"estimate": i95.estimate, "low": i95.low, "high": i95.high, "n": n, "too_long": too_long}
+
+
+def preference_accuracy(local: Any, pairs: list[Any]) -> dict[str, Any]:
     """Share of held-out pairs whose chosen reply has the higher mean token log-probability, with its exact 95 % interval.
 
     The mean over tokens, not the sum: the sum would prefer the shorter reply whatever it says."""
     import torch
 
-    from trueline.algos.stats.binomial import clopper_pearson
     from trueline.train.dpo import encode_pairs
     from trueline.train.shared import pair_logps
 
@@ -136,5 +164,4 @@ def preference_accuracy(local: Any, pairs: list[Any]) -> dict[str, float]:
             a, b = pair_logps(local.model, c, r, local.tokenizer.pad_token_id or 0, local.device)
             la, lb = (torch.tensor([len(x.completion) for x in rows], device=a.device) for rows in (c, r))
             right += int((a / la > b / lb).sum())
-    i95 = clopper_pearson(right, len(data.chosen))
-    return {"estimate": i95.estimate, "low": i95.low, "high": i95.high, "n": i95.n, "too_long": data.too_long}
+    return _share(right, len(data.chosen), data.too_long)

@@ -7,6 +7,7 @@ reference's log-probabilities once (cached by content, resumable), check that st
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from trueline.train.checkpoint import load_checkpoint
 from trueline.train.loop import LoopSettings, Progress, run_loop
 from trueline.train.sft import TrainReport, vars_of
 from trueline.train.shared import can_share, pair_logps, shared_logps
+
+Logps = Callable[[list[int]], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,18 @@ class Pairs:
     chosen: list[Row]
     rejected: list[Row]
     weights: list[float]
+    margins: list[float]
     keys: list[str]
     too_long: int
+
+    def lengths(self) -> list[int]:
+        """Tokens of every pair in the shared form: prompt, chosen and rejected."""
+        return [len(c) + len(r.completion) for c, r in zip(self.chosen, self.rejected, strict=True)]
 
 
 def encode_pairs(local: LocalModel, pairs: Sequence[Preference], limit: int) -> Pairs:
     """Encodes all pairs that fit `limit` tokens on both sides."""
-    out = Pairs([], [], [], [], 0)
+    out = Pairs([], [], [], [], [], 0)
     left = 0
     for p in pairs:
         c = make_row(local.tokenizer, p.prompt, p.chosen, limit)
@@ -66,25 +74,33 @@ def encode_pairs(local: LocalModel, pairs: Sequence[Preference], limit: int) -> 
         out.chosen.append(c)
         out.rejected.append(r)
         out.weights.append(p.weight)
+        out.margins.append(p.margin)
         out.keys.append(digest_of([c.prompt, c.completion, r.completion]))
-    return Pairs(out.chosen, out.rejected, out.weights, out.keys, left)
+    return Pairs(out.chosen, out.rejected, out.weights, out.margins, out.keys, left)
 
 
-def reference_logps(
-    local: LocalModel, data: Pairs, logps: Callable[[list[int]], tuple[torch.Tensor, torch.Tensor]], cache: Path
-) -> torch.Tensor:
-    """(pairs, 2) log-probabilities of the untouched model, read from and appended to `cache` row by row."""
-    known: dict[str, list[float]] = {}
-    if cache.exists():
-        for line in cache.read_text(encoding="utf-8").split("\n")[:-1]:
-            row = json.loads(line)
-            if row["model"] == local.digest:
-                known[row["key"]] = row["logps"]
-    missing = [i for i, k in enumerate(data.keys) if k not in known]
+def _known(cache: Path, digest: str) -> dict[str, list[float]]:
+    """Cached rows of this model. A last line that a kill cut short is taken off the file."""
+    if not cache.exists():
+        return {}
+    text = cache.read_text(encoding="utf-8")
+    if text and not text.endswith("\n"):
+        os.truncate(cache, len(text[: text.rfind("\n") + 1].encode("utf-8")))
+    rows = [json.loads(line) for line in text.split("\n")[:-1]]
+    return {row["key"]: row["logps"] for row in rows if row["model"] == digest}
+
+
+def reference_logps(local: LocalModel, data: Pairs, logps: Logps, cache: Path, budget: int) -> torch.Tensor:
+    """(pairs, 2) log-probabilities of the untouched model, read from and appended to `cache`.
+
+    The batches are those of all the data (at most `budget` padded tokens each), whatever is cached: a batch with a row missing is
+    done whole, so that a run killed here goes on with the very bits of an uninterrupted one."""
+    known = _known(cache, local.digest)
     cache.parent.mkdir(parents=True, exist_ok=True)
     with cache.open("a", encoding="utf-8") as f, torch.no_grad():
-        for start in range(0, len(missing), 16):
-            part = missing[start : start + 16]
+        for part in batches(data.lengths(), budget, 0, 0):
+            if all(data.keys[i] in known for i in part):
+                continue
             c, r = logps(part)
             for i, a, b in zip(part, c.tolist(), r.tolist(), strict=True):
                 known[data.keys[i]] = [a, b]
@@ -93,7 +109,7 @@ def reference_logps(
     return torch.tensor([known[k] for k in data.keys], device=local.device)
 
 
-def _check_start(local: LocalModel, logps: Callable[[list[int]], tuple[torch.Tensor, torch.Tensor]], reference: torch.Tensor) -> None:
+def _check_start(local: LocalModel, logps: Logps, reference: torch.Tensor) -> None:
     """At step 0 model and reference are the same, so every implicit reward is 0. If not, the reference is another model."""
     sample = list(range(min(4, len(reference))))
     with torch.no_grad():
@@ -122,7 +138,7 @@ def run_dpo(
         return form(local.model, [data.chosen[i] for i in batch], [data.rejected[i] for i in batch], pad_id, local.device)
 
     key = digest_of(["dpo", local.digest, data.keys, data.weights, vars_of(settings)])
-    reference = reference_logps(local, data, logps, folder / "reference.jsonl")
+    reference = reference_logps(local, data, logps, folder / "reference.jsonl", settings.batch_tokens)
     _check_start(local, logps, reference)
     weights = torch.tensor(data.weights, device=local.device)
     lengths = torch.tensor([len(c.completion) for c in data.chosen], device=local.device)
@@ -141,8 +157,7 @@ def run_dpo(
         }
         return (losses * w).sum() / w.sum(), told
 
-    sizes = [len(c) + len(r.completion) for c, r in zip(data.chosen, data.rejected, strict=True)]
-    plan = [b for epoch in range(settings.epochs) for b in batches(sizes, settings.batch_tokens, settings.seed, epoch)]
+    plan = [b for epoch in range(settings.epochs) for b in batches(data.lengths(), settings.batch_tokens, settings.seed, epoch)]
     (folder / "sharing.json").write_text(json.dumps({"shared_prompt": shared, "why": why}) + "\n")
     metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, load_checkpoint(folder, key), progress)
     return TrainReport(len(plan), len(data.chosen), data.too_long, {**metrics, "shared_prompt": float(shared)})

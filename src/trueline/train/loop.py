@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,10 +40,23 @@ def _rate(step: int, total: int, s: LoopSettings) -> float:
     return s.lr * min((step + 1) / ramp, max(0.0, (total - step) / max(1, total - ramp)), 1.0)
 
 
-def _alarm(folder: Path, step: int, batch: list[int], loss: float) -> TrainingError:
-    (folder / "nan_batch.json").write_text(json.dumps({"step": step, "rows": batch}) + "\n")
-    what = f"the loss became {loss} at step {step}; its batch is saved in nan_batch.json"
+def _alarm(folder: Path, step: int, batch: list[int], name: str, value: float) -> TrainingError:
+    (folder / "nan_batch.json").write_text(json.dumps({"step": step, "rows": batch, name.replace(" ", "_"): str(value)}) + "\n")
+    what = f"the {name} became {value} at step {step}; the rows of its batch are saved in nan_batch.json"
     return TrainingError(what, remedy="lower the learning rate or look at these rows", file=folder)
+
+
+def _forget_after(log: Path, step: int) -> None:
+    """Takes out the lines of steps that a killed run did after its last checkpoint: they will be done again."""
+    if not log.exists():
+        return
+    kept = []
+    for line in log.read_text(encoding="utf-8").split("\n")[:-1]:  # what follows the last newline was cut by the kill
+        if json.loads(line)["step"] <= step:
+            kept.append(line + "\n")
+    beside = log.with_name(log.name + ".part")
+    beside.write_text("".join(kept), encoding="utf-8")
+    os.replace(beside, log)
 
 
 def _trainable(model: Any) -> dict[str, torch.Tensor]:
@@ -73,6 +87,7 @@ def run_loop(
         optimizer.load_state_dict(state["optimizer"])
         first = int(state["step"])
     folder.mkdir(parents=True, exist_ok=True)
+    _forget_after(folder / "metrics.jsonl", first)
     saved, metrics = time.monotonic(), dict[str, float]()
     model.train()
     for module in model.modules():
@@ -83,9 +98,11 @@ def run_loop(
             loss, metrics = step_loss(plan[step])
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise _alarm(folder, step, plan[step], value)
+                raise _alarm(folder, step, plan[step], "loss", value)
             torch.autograd.backward(loss)
             norm = float(torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip))
+            if not math.isfinite(norm):  # a finite loss can have an infinite gradient; one step of it destroys the weights
+                raise _alarm(folder, step, plan[step], "gradient norm", norm)
             for group in optimizer.param_groups:
                 group["lr"] = _rate(step, len(plan), settings)
             optimizer.step()
