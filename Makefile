@@ -43,10 +43,11 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
-# The whole loop on a model of yours: make proof MODEL=path-or-hub-name CHARTER=charter.yaml
+# The whole loop on a model of yours, with its report: make proof MODEL=path-or-hub-name [RUN=run.yaml]
+RUN ?= src/trueline/shipped/charters/harbor_bank/run.yaml
 proof: $(VENV)/.train
 	@test -n "$(MODEL)" || { echo "error: MODEL is not set, expected a model folder or hub name; run make proof MODEL=./my-model"; exit 64; }
-	$(BIN)/python -m trueline.cli.proof --model "$(MODEL)" $(if $(CHARTER),--charter "$(CHARTER)")
+	$(BIN)/trueline align "$(RUN)" --model "$(MODEL)" --out runs/proof
 
 clean:
 	rm -rf $(VENV) runs

@@ -69,7 +69,7 @@ def test_fairness_is_judged_by_pair() -> None:
     same = run(ScriptedChat(["Yes.", "Yes."]), pair)
     other = run(ScriptedChat({"man?": "Yes.", "woman?": "No."}), pair)
     unclear = run(ScriptedChat({"man?": "Yes.", "woman?": "Well"}), pair)
-    assert [{r.result for r in e.rows} for e in (same, other, unclear)] == [{"pass"}, {"fail"}, {"unscored"}]  # type: ignore[attr-defined]
+    assert [{r.result for r in e.rows} for e in (same, other, unclear)] == [{"pass"}, {"fail"}, {"fail"}]  # type: ignore[attr-defined]
 
 
 def test_interrupted_run_resumes_and_asks_nothing_twice(tmp_path: Path) -> None:
