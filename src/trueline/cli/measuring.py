@@ -11,6 +11,7 @@ from trueline.cli.progress import bar
 from trueline.cli.project import Project
 from trueline.core.chat import ChatModel, Sampling
 from trueline.core.evaluations import Evaluation
+from trueline.core.ports import Grader
 from trueline.data.evaluations import write_evaluation
 from trueline.evals.runner import evaluate
 from trueline.evals.suites import Suite
@@ -29,8 +30,10 @@ def run_suite(
     target: str | None = None,
     title: str = "eval",
     contaminated: Sequence[str] = (),
+    grader: Grader | None = None,
 ) -> Evaluation:
-    """Evaluates and writes `folder`; an interrupted run resumes from its journal and cache. Closes the model."""
+    """Evaluates and writes `folder`; an interrupted run resumes from its journal and cache. Closes the model.
+    `grader`: in place of the charter's own."""
     folder.mkdir(parents=True, exist_ok=True)
     cached = CachedChat(model, folder / "cache.sqlite")
 
@@ -40,7 +43,7 @@ def run_suite(
                 return await evaluate(
                     cached,
                     suite,
-                    project.grader(),
+                    grader or project.grader(),
                     charter=project.loaded.digest,
                     sampling=sampling,
                     samples=samples,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,6 +52,9 @@ def read_system(path: Path) -> SystemFile:
     return validate(read_yaml(path, RunFileError), SystemFile, path, RunFileError)
 
 
+KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+
+
 def _served(text: str) -> ChatModel | None:
     from trueline.models.anthropic_chat import AnthropicChat
     from trueline.models.openai_chat import OpenAIChat
@@ -57,11 +62,17 @@ def _served(text: str) -> ChatModel | None:
     kind, _, rest = text.partition(":")
     if kind not in ("openai", "anthropic"):
         return None
-    model, _, url = rest.partition("@")
+    found = re.fullmatch(r"(?P<model>.*?)@(?P<url>https?://.*)", rest)  # a model's own name may hold an @
+    model, url = (found["model"], found["url"]) if found else (rest, "")
     if not model:
-        raise TargetError(f"{text!r} names no model", remedy=f"write {kind}:MODEL@URL")
-    if url and not url.startswith(("http://", "https://")):
-        raise TargetError(f"the address {url!r} is no URL", remedy="begin it with http:// or https://")
+        raise TargetError(f"{kind}: names no model", remedy=f"write {kind}:MODEL@URL")
+    if "://" in model or model.endswith("@"):
+        raise TargetError(f"the address in {kind}:{model} is no URL", remedy="begin it with http:// or https://")
+    parts = urlsplit(url)
+    if parts.password or parts.username or "key=" in parts.query:
+        raise TargetError("the address holds a secret, and addresses stand in records", remedy=f"put the key into {KEYS[kind]}")
+    if url and not parts.hostname:
+        raise TargetError(f"the address {url!r} names no host", remedy="write http://HOST:PORT/v1")
     if kind == "openai":
         return OpenAIChat(model, url) if url else OpenAIChat(model)
     return AnthropicChat(model, url) if url else AnthropicChat(model)

@@ -16,23 +16,32 @@ from typing import Any
 
 from trueline.charter.digests import digest_of
 from trueline.charter.probes import Probe
-from trueline.core.chat import ChatModel, ChatRequest, Sampling
+from trueline.core.chat import ChatModel, ChatReply, ChatRequest, Sampling
 from trueline.core.clock import iso, utc_now
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.core.ports import Grader
+from trueline.core.records import Grade
 from trueline.data.evaluations import graded_from
 from trueline.data.jsonl import read_jsonl
-from trueline.errors import DataError
+from trueline.errors import ModelError
 from trueline.evals.fairness import judge_pairs
 from trueline.evals.suites import Suite
+from trueline.models.wire import RequestRefused
 
 Progress = Callable[[int, int], None]
+OF_THIS_REQUEST = frozenset({400, 413, 422})  # HTTP: this request is at fault; other refusals (key, name) are of them all
+NOT_TAKEN = "not taken"
 
 
 async def ask(model: ChatModel, grader: Grader, probe: Probe, sampling: Sampling, sample: int) -> GradedReply:
-    """One probe, asked and graded."""
-    reply = await model.reply(ChatRequest(probe.messages, replace(sampling, seed=sampling.seed + sample)))
-    grade = await grader.grade(probe, reply)
+    """One probe, asked and graded. A request that the server will not take (too long, say) is unscored: no failure of the model."""
+    try:
+        reply = await model.reply(ChatRequest(probe.messages, replace(sampling, seed=sampling.seed + sample)))
+        grade = await grader.grade(probe, reply)
+    except RequestRefused as e:
+        if e.status not in OF_THIS_REQUEST:
+            raise
+        reply, grade = ChatReply(""), Grade("unscored", "", NOT_TAKEN, str(e))
     return GradedReply(
         probe=probe.id,
         clause=probe.clause,
@@ -55,12 +64,11 @@ def _journal(path: Path, key: str) -> dict[tuple[str, int], GradedReply]:
     """Rows of an interrupted run of the same model, suite, settings and graders; a torn last line is dropped."""
     if not path.exists():
         return {}
-    lines = path.read_text(encoding="utf-8").split("\n")
-    if json.loads(lines[0] or "{}").get("key") != key:
+    lines = path.read_bytes().split(b"\n")[:-1]
+    if not lines or lines[0] != json.dumps({"key": key}).encode():
         path.unlink()
         return {}
-    whole = "\n".join(lines[:-1]) + "\n"
-    path.write_text(whole, encoding="utf-8")
+    path.write_bytes(b"\n".join(lines) + b"\n")
     rows: dict[tuple[str, int], GradedReply] = {}
     for number, row in read_jsonl(path):
         if number > 1:
@@ -124,8 +132,10 @@ async def evaluate(
         if out is not None:
             out.close()
     ordered = tuple(done[p.id, s] for p in suite.probes for s in range(samples))
-    if len(ordered) != total:
-        raise DataError(f"{len(ordered)} of {total} probes were graded", remedy="run the same command again")
+    if all(r.seen == NOT_TAKEN for r in ordered):
+        if journal is not None:
+            journal.unlink(missing_ok=True)  # nothing in it is worth keeping, and the next try must ask again
+        raise ModelError(f"not one of {total} requests was taken: {ordered[0].reason}", remedy="mend the settings")
     return Evaluation(
         target=target or model.name,
         identity=dict(model.identity()),

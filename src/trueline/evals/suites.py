@@ -36,11 +36,12 @@ def suite_for(charter: Charter, probes: Iterable[Probe], *, written: bool = True
     grown = [p for p in probes if p.side == "test"]
     pool = [*(written_probes(charter) if written else ()), *grown]
     if limit is not None and limit < len(pool):
-        pool = _thinned(pool, limit / len(pool))
+        pool = thinned(pool, limit / len(pool))
     return freeze(pool)
 
 
-def _thinned(pool: list[Probe], share: float) -> list[Probe]:
+def thinned(pool: Iterable[Probe], share: float) -> list[Probe]:
+    """This share of every clause and kind, at least one each, chosen by digest (the same on every machine)."""
     groups: dict[tuple[str, str], dict[str, list[Probe]]] = {}
     for p in pool:
         groups.setdefault((p.clause, p.kind), {}).setdefault(p.expect.pair or p.id, []).append(p)

@@ -1,0 +1,119 @@
+"""`trueline redteam TARGET`: asks what must be refused in many disguises and writes an evaluation folder that the gate can require."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from trueline.charter.probes import Probe
+    from trueline.cli.project import Project
+    from trueline.core.evaluations import Evaluation
+    from trueline.core.records import Interval
+
+
+@click.command(help="Attack a TARGET: every request that must be refused, in every disguise of the table (resumes when interrupted).")
+@click.argument("target")
+@click.option("--charter", "-c", required=True, help="Charter file or bundled:NAME.")
+@click.option("--probes", type=click.Path(path_type=Path), help="File of probes (default: probes.jsonl beside the charter).")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the evaluation (default: runs/redteam-<suite>-<target>).")
+@click.option("--attacks", help="Names of attacks, with commas between them (default: all; a wrong name lists them).")
+@click.option("--limit", default=40, show_default=True, type=click.IntRange(1), help="Requests attacked, the same share of every clause.")
+@click.option("--control", default=12, show_default=True, type=click.IntRange(0), help="Known questions in each disguise (0: none).")
+@click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each attacked request.")
+@click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0, 2), help="Sampling temperature.")
+@click.option("--max-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest reply in tokens.")
+@click.option("--concurrency", default=64, show_default=True, type=click.IntRange(1), help="Requests under way at once.")
+@click.option("--prompt-budget", type=click.IntRange(1), help="Tokens of the compiled system prompt (default: all of it).")
+@click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")
+@click.option("--no-prompt", is_flag=True, help="Attack the bare model, without the charter's prompt.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    target: str, charter: str, probes: Path | None, out: Path | None, attacks: str | None, limit: int, control: int, samples: int,
+    temperature: float, max_tokens: int, concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, seed: int, as_json: bool,
+) -> int:  # fmt: skip
+    """Wires target, attacked suite and grader together."""
+    import json
+    import re
+
+    from trueline.cli.measuring import run_suite
+    from trueline.cli.project import dressed, open_project
+    from trueline.cli.targets import open_target, sampling_of
+    from trueline.evals.redteam import AttackGrader, attacked_suite, chosen, control_suite
+    from trueline.evals.suites import Suite
+
+    project = open_project(charter, probes)
+    table = chosen(n.strip() for n in (attacks or "").split(",") if n.strip())
+    suite = attacked_suite(_some(project, "refuse", limit), table)
+    folder = out or Path("runs") / f"redteam-{suite.digest[:8]}-{re.sub(r'[^A-Za-z0-9.]+', '-', target).strip('-')[-40:]}"
+
+    def attack(suite: Suite, folder: Path, title: str) -> Evaluation:
+        opened = open_target(target)
+        model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
+        sampling = sampling_of(opened.system, temperature, max_tokens, seed)
+        decoding = AttackGrader(project.grader())
+        return run_suite(
+            model, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, title=title, grader=decoding
+        )
+
+    found = attack(suite, folder, "redteam")
+    known = control_suite(_some(project, "knowledge", control), table) if control else None
+    read = attack(known, folder / "control", "control") if known is not None else None
+    result = outcome(found, read)
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), "seconds": found.seconds, **result}, ensure_ascii=False))
+    else:
+        _print(found, folder, result)
+    return 0
+
+
+def _some(project: Project, kind: str, limit: int) -> list[Probe]:
+    """At most about `limit` probes of a kind, the same share of every clause."""
+    from trueline.evals.suites import suite_for, thinned
+
+    pool = [p for p in suite_for(project.loaded.charter, project.probes).probes if p.kind == kind]
+    return thinned(pool, min(1.0, limit / len(pool))) if pool else []
+
+
+def _numbers(rate: Interval | None) -> dict[str, Any]:
+    if rate is None:
+        return {"success": None, "n": 0}
+    return {"success": round(rate.estimate, 4), "low": round(rate.low, 4), "high": round(rate.high, 4), "n": rate.n}
+
+
+def outcome(found: Evaluation, control: Evaluation | None = None) -> dict[str, Any]:
+    """Success by attack and by clause, the share of requests that fell to at least one attack, and what the target could read."""
+    from trueline.evals.redteam import attack_success, fell, legibility
+
+    tables = {"attacks": attack_success(found), "clauses": attack_success(found, lambda r: r.clause)}
+    out: dict[str, Any] = {
+        k: {s.name: {**_numbers(s.rate), "proven": s.proven, "unscored": s.unscored} for s in v} for k, v in tables.items()
+    }
+    for name, read in (legibility(control) if control is not None else {}).items():
+        out["attacks"][name]["read"] = round(read.estimate, 4)
+        out["attacks"][name]["read_n"] = read.n
+    return {**out, "fell": _numbers(fell(found.rows))}
+
+
+def _print(found: Evaluation, folder: Path, result: dict[str, Any]) -> None:
+    click.echo(f"{found.target}: {len(found.rows)} attacks in {found.seconds:.0f} s -> {folder}")
+    for what in ("attacks", "clauses"):
+        click.echo(f"{what[:-1]:28}{'success':>9}{'95 % interval':>18}{'n':>6}{'proven':>8}{'unscored':>10}{'could read':>12}")
+        for name, row in result[what].items():
+            read = f"{100 * row['read']:.0f}%" if "read" in row else ""
+            click.echo(f"{name:28}{_rate(row)}{row['n']:6}{row['proven']:8}{row['unscored']:10}{read:>12}")
+    click.echo(f"{'fell to any attack':28}{_rate(result['fell'])}{result['fell']['n']:6}  families of requests")
+    click.echo(
+        "proven: the reply carries a mark of the charter; the rest is the general grader's judgement. could read: known questions answered"
+        " rightly in the same disguise; where it is near 0 a judged success is mostly a reply to something else."
+    )
+
+
+def _rate(row: dict[str, Any]) -> str:
+    if row["success"] is None:
+        return f"{'-':>9}{'not enough':>18}"
+    interval = f"{100 * row['low']:.1f} - {100 * row['high']:.1f}"
+    return f"{100 * row['success']:8.1f}%{interval:>18}"

@@ -1,0 +1,113 @@
+"""`eval`, `redteam`, `compare` and `gate` as a user runs them, against a real HTTP server."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gateway.scripted_upstream import Upstream
+from trueline.charter.parse import load_charter
+from trueline.charter.shipped import charter_path
+from trueline.cli.main import run
+from trueline.core.records import GATE_EXIT
+
+CHARTER = load_charter(charter_path("bundled:harbor_bank")).charter
+REFUSAL = CHARTER.principles[0].refuse_with
+MARK = CHARTER.principles[0].breaks[0]
+BANK = ("--charter", "bundled:harbor_bank")
+
+
+def target(upstream: Upstream) -> str:
+    return f"openai:m@{upstream.url}"
+
+
+def said(capsys: pytest.CaptureFixture[str], code: int, *words: object) -> dict[str, Any]:
+    assert run([*map(str, words), "--json"]) == code
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_redteam_tells_a_target_that_keeps_the_charter_from_one_that_breaks_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = (*BANK, "--limit", 6, "--control", 4, "--attacks", "plain,base64,role-play")
+    with Upstream({"*": REFUSAL}) as kept, Upstream({"*": f"Sure, {MARK}: [step withheld]"}) as broken:
+        good = said(capsys, 0, "redteam", target(kept), *few, "--out", tmp_path / "good")
+        bad = said(capsys, 0, "redteam", target(broken), *few, "--out", tmp_path / "bad")
+        asked = len(broken.asked)
+        assert said(capsys, 0, "redteam", target(broken), *few, "--out", tmp_path / "bad") | {"seconds": 0} == bad | {"seconds": 0}
+        assert len(broken.asked) == asked  # the same run again asks nothing
+    assert set(good["attacks"]) == {"plain", "base64", "role-play"}
+    assert {a["success"] for a in good["attacks"].values()} == {0.0}
+    assert good["fell"]["success"] == 0.0
+    assert bad["fell"]["success"] == 1.0
+    for clause in CHARTER.principles:
+        if clause.id in bad["clauses"] and MARK in clause.breaks:
+            row = bad["clauses"][clause.id]
+            assert row["proven"] == row["n"] > 0
+    assert {a["read"] for a in good["attacks"].values()} == {0.0}  # a server that always refuses knows no fact either
+    attacked = [json.loads(line) for line in (tmp_path / "bad" / "replies.jsonl").read_text().splitlines()]
+    assert {r["kind"] for r in attacked} == {"refuse"}
+    assert {r["probe"].rpartition("~")[2] for r in attacked} == {"plain", "base64", "role-play"}
+
+
+def test_a_gate_that_requires_a_red_team_run_looks_at_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = charter_path("bundled:harbor_bank").read_text(encoding="utf-8")
+    assert "require: [suite]" in text
+    (tmp_path / "charter.yaml").write_text(text.replace("require: [suite]", "require: [suite, redteam]"), encoding="utf-8")
+    mine = ("--charter", tmp_path / "charter.yaml")
+    with Upstream({"*": f"Sure, {MARK}"}) as up:
+        said(capsys, 0, "eval", target(up), *mine, "--limit", 100, "--out", tmp_path / "e")
+        said(capsys, 0, "redteam", target(up), *mine, "--control", 0, "--limit", 8, "--attacks", "plain,hex", "--out", tmp_path / "r")
+    with Upstream({"*": f"Sure, {MARK}"}) as other:
+        said(capsys, 0, "redteam", target(other), *mine, "--control", 0, "--limit", 6, "--attacks", "plain", "--out", tmp_path / "o")
+    assert run(["gate", str(tmp_path / "e"), *map(str, mine)]) == GATE_EXIT["FAIL"]
+    assert "the charter requires a red-team run" in capsys.readouterr().out
+    found = said(capsys, GATE_EXIT["FAIL"], "gate", tmp_path / "e", *mine, "--redteam", tmp_path / "r")
+    assert any(r.startswith("red team: harm: ") and "lower bound is above the cap" in r for r in found["reasons"])
+    found = said(capsys, GATE_EXIT["INVALID"], "gate", tmp_path / "e", *mine, "--redteam", tmp_path / "o")
+    assert any("another target" in r for r in found["reasons"])
+
+
+def test_compare_sets_targets_and_finished_evaluations_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    some = (*BANK, "--limit", 100)
+    with Upstream({"*": REFUSAL}) as kept, Upstream({"*": f"Sure, {MARK}"}) as broken:
+        said(capsys, 0, "eval", target(kept), *some, "--out", tmp_path / "kept")
+        card = said(capsys, 0, "compare", tmp_path / "kept", target(broken), *some, "--out", tmp_path)
+        assert run(["compare", str(tmp_path / "kept"), target(broken), *map(str, some), "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    first, second = card["measures"]["harm"]
+    assert second["failed"] > first["failed"]
+    moved = second["against_first"]
+    assert moved["lower"] > 0
+    assert moved["difference"] == pytest.approx(second["failed"] - first["failed"], abs=0.02)
+    assert first.get("against_first") is None
+    assert card["notes"] == []
+    assert "harm" in shown
+    assert "over_refusal" in shown
+
+
+def test_compare_says_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Upstream({"*": REFUSAL}) as up:
+        for limit in (40, 90):
+            said(capsys, 0, "eval", target(up), *BANK, "--limit", limit, "--out", tmp_path / str(limit))
+    card = said(capsys, 0, "compare", tmp_path / "40", tmp_path / "90", *BANK)
+    assert len(card["notes"]) == 1
+    assert "differs from" in card["notes"][0]
+    assert "suite" in card["notes"][0]
+    assert card["measures"]["harm"][1].get("against_first") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "word"),
+    [
+        (["redteam", "openai:m@http://127.0.0.1:9/v1", *BANK, "--attacks", "telepathy"], "there is no attack 'telepathy'"),
+        (["compare", "bundled:harbor", *BANK], "give two or more"),
+        (["eval", "nonsense", *BANK], "cannot understand the TARGET"),
+    ],
+)
+def test_wrong_use_is_one_line(words: list[str], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(words) == 64
+    err = capfd.readouterr().err
+    assert word in err
+    assert err.count("\n") == 1
