@@ -180,6 +180,7 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
         run.say(f"{folder.name}: the model failed on no teach probe, so there is nothing to prefer; left as it is")
         return {"digest": digest, "rows": 0, "steps": 0, "too_long": 0, "metrics": {}}
     trained = put_on(local, LoraSettings(stage.lora.r, stage.lora.alpha)) if stage.lora else local
+    audit = _audited(run, stage, local, rows, folder)
     with bar(stage.method) as advance:
         if isinstance(stage, SftStage):
             settings = SftSettings(stage.epochs, stage.lr, stage.batch_tokens, seed=run.file.seed)
@@ -200,7 +201,30 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     left = f", {report.too_long} left out as too long" if report.too_long else ""
     run.say(f"{folder.name}: {report.rows} rows, {report.steps} steps{left}; loss {report.metrics.get('loss', float('nan')):.3f}")
-    return {"digest": digest, "rows": report.rows, "steps": report.steps, "too_long": report.too_long, "metrics": report.metrics}
+    told = {"digest": digest, "rows": report.rows, "steps": report.steps, "too_long": report.too_long, "metrics": report.metrics}
+    return {**told, "audit": audit}
+
+
+def _audited(run: Run, stage: SftStage | DpoStage, local: Any, rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """Looks at the data before it is trained on; says what is odd and stops at what would be for nothing."""
+    from trueline.train.audit import audit_examples, audit_pairs, demand
+    from trueline.train.dpo import DpoSettings
+    from trueline.train.sft import SftSettings
+
+    if isinstance(stage, SftStage):
+        examples = [example_from(r) for r in rows]
+        prompts = [e.prompt for e in examples]
+        audit = audit_examples(local, examples, SftSettings().max_tokens)
+    else:
+        pairs = [preference_from(r) for r in rows]
+        prompts = [p.prompt for p in pairs]
+        audit = audit_pairs(local, pairs, DpoSettings().max_tokens)
+    demand(audit, folder.name)
+    run.say(f"{folder.name}: {audit.words()}")
+    bad = contaminated(run.suite.probes, prompts)
+    if bad:
+        run.say(f"{folder.name}: {len(bad)} probes of the suite stand in this data (e.g. {bad[0]}); the gate will say INVALID")
+    return {**audit.to_dict(), "contaminated": list(bad)}
 
 
 def trained_prompts(run: Run) -> list[tuple[Message, ...]]:

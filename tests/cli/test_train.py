@@ -1,0 +1,95 @@
+"""`trueline train`: each method from a file to a folder that loads, the options that have no effect, held-out accuracy."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trueline.cli.main import run
+from trueline.engine.loading import load_local
+from trueline.engine.tiny import tiny_model
+
+PAIRS = [{"prompt": f"What is fee {i}?", "chosen": f"It is {i} euros.", "rejected": "No." * (i % 4 + 1)} for i in range(40)]
+DEMOS = [
+    {
+        "messages": [
+            {"role": "user", "content": f"What is fee {i}?"},
+            {"role": "assistant", "content": f"It is {i} euros."},
+            {"role": "user", "content": "Sure?"},
+            {"role": "assistant", "content": "Yes."},
+        ]
+    }
+    for i in range(20)
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tiny_model("llama", tmp_path / "m")
+    with gzip.open(tmp_path / "pairs.jsonl.gz", "wt") as f:
+        f.write("".join(json.dumps(r) + "\n" for r in PAIRS))
+    (tmp_path / "demos.jsonl").write_text("".join(json.dumps(r) + "\n" for r in DEMOS))
+    return tmp_path
+
+
+def train(folder: Path, capsys: pytest.CaptureFixture[str], method: str, data: str, *more: str) -> tuple[int, Any]:
+    words = ["train", method, "--model", str(folder / "m"), "--data", str(folder / data), "--out", str(folder / method), "--json", *more]
+    code = run(words)
+    return code, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_sft_full_and_lora(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for more in ([], ["--lora", "4"]):
+        code, told = train(folder, capsys, "sft", "demos.jsonl", "--epochs", "2", *more)
+        assert code == 0
+        assert (told["rows"], told["too_long"]) == (20, 0)
+        assert load_local(folder / "sft" / "model", device="cpu").digest == told["digest"]
+        assert not (folder / "sft" / "checkpoint.pt").exists()
+
+
+def test_dpo_measures_on_prompts_that_were_held_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = train(
+        folder, capsys, "dpo", "pairs.jsonl.gz", "--held-out", "0.4", "--epochs", "8", "--lr", "0.005", "--batch-tokens", "512"
+    )
+    assert code == 0
+    n = told["accuracy_after"]["n"]
+    assert 5 < n < 30
+    assert told["rows"] == 40 - n
+    assert told["accuracy_after"]["estimate"] > 0.9
+    assert told["accuracy_after"]["low"] < told["accuracy_after"]["estimate"]
+    assert json.loads((folder / "dpo" / "train.json").read_text())["accuracy_after"] == told["accuracy_after"]
+
+
+def test_reward_says_when_there_is_too_little_to_measure(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = train(folder, capsys, "reward", "pairs.jsonl.gz", "--held-out", "0")
+    assert code == 0
+    assert "insufficient evidence" in told["held_out_accuracy"]["note"]
+    code, told = train(folder, capsys, "reward", "pairs.jsonl.gz", "--epochs", "6", "--lr", "0.005", "--batch-tokens", "512")
+    assert told["held_out_accuracy"]["estimate"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("method", "option", "word"),
+    [
+        ("sft", ["--beta", "0.2"], "--beta has no effect on sft"),
+        ("sft", ["--held-out", "0.2"], "--held-out has no effect on sft"),
+        ("reward", ["--loss", "ipo"], "--loss has no effect on reward"),
+        ("reward", ["--lora", "8"], "--lora has no effect on reward"),
+        ("dpo", ["--loss", "ipo", "--label-smoothing", "0.1"], "no effect on ipo"),
+        ("dpo", ["--loss", "magic"], "expected one of dpo, ipo"),
+        ("ppo", [], "expected one of sft, dpo, reward"),
+    ],
+)
+def test_options_without_effect_are_errors(
+    folder: Path, capsys: pytest.CaptureFixture[str], method: str, option: list[str], word: str
+) -> None:
+    code = run(
+        ["train", method, "--model", str(folder / "m"), "--data", str(folder / "pairs.jsonl.gz"), "--out", str(folder / "o"), *option]
+    )
+    said = capsys.readouterr().err.strip()
+    assert code == 64
+    assert word in said
+    assert "\n" not in said
+    assert not (folder / "o").exists()
