@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ def load_checkpoint(folder: Path, key: str) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, OSError, ValueError, EOFError) as e:
+    except (RuntimeError, OSError, ValueError, EOFError, UnpicklingError) as e:
         raise TrainingError(f"this checkpoint cannot be read ({type(e).__name__})", remedy="remove it to start over", file=path) from None
     assert isinstance(state, dict)
     return state if state.get("key") == key else None
