@@ -73,6 +73,13 @@ def check_charter(charter: Charter, document: YamlDocument, path: Path) -> None:
         raise CharterError(found[0].what + more, remedy=found[0].remedy, file=path, line=line_at(document.lines, found[0].at))
 
 
+def _growable(charter: Charter) -> Iterator[str]:
+    """Clauses that grown probes can cover: pairs of fairness come whole from the charter, a route that is always held needs no probe."""
+    always = {h.id for h in charter.high_stakes if h.review.when == "always"}
+    paired = {f.id for f in charter.fairness}
+    return (c.id for c in charter.clauses() if c.id not in always | paired)
+
+
 def holes(loaded: LoadedCharter, probes: Sequence[Probe] = ()) -> tuple[Hole, ...]:
     """What is thin: too few examples, no probes on a side, no cap for a measure that is tested."""
     charter, out = loaded.charter, []
@@ -99,11 +106,22 @@ def holes(loaded: LoadedCharter, probes: Sequence[Probe] = ()) -> tuple[Hole, ..
                     "write at least three of each",
                 )
             )
-    for clause in charter.clauses():
-        for side in ("teach", "test"):
-            if (clause.id, side) not in sides:
-                verb = "taught with" if side == "teach" else "tested by"
-                out.append(Hole(clause.id, f"not {verb} any grown probe", "run `trueline probes grow`"))
+    for clause in _growable(charter):
+        lacking = [word for side, word in (("teach", "taught with"), ("test", "tested by")) if (clause, side) not in sides]
+        if lacking:
+            out.append(
+                Hole(
+                    clause,
+                    ("neither " if len(lacking) == 2 else "not ") + " nor ".join(lacking) + " any grown probe",
+                    "run `trueline probes grow`",
+                )
+            )
+    for k in charter.knowledge:
+        if k.abstain and k.reply is None:
+            out.append(Hole(k.id, "no sentence for not knowing", "add `reply:`"))
+    for v in charter.voice:
+        if not any(e.ask for e in v.examples):
+            out.append(Hole(v.id, "no example has a question, so that no probe asks for it", "add `ask:` to the examples"))
     for measure in ("harm", "over_refusal", "scope"):
         if measure not in charter.gate.caps:
             out.append(Hole("gate", f"no cap for {measure}", f"add gate.caps.{measure}"))

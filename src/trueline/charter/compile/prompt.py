@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from trueline.charter.schema import Charter
+from trueline.errors import CharterError
 
 
 def count_words(text: str) -> int:
@@ -49,13 +50,18 @@ def compile_prompt(charter: Charter, *, budget: int | None = None, count: Callab
     """The system prompt of a charter. `budget` in tokens as `count` counts them (None: everything).
 
     Sentences that do not fit are left out, shorter ones after them may still fit; the first line, who the assistant is,
-    always stands, cut to its name if need be."""
+    always stands, cut to its name if need be. Raises `CharterError` where not even that fits: never above the budget."""
     name = charter.name.removesuffix(" assistant")
     first = f"You are the assistant of {name}. {charter.purpose}"
-    if budget is not None and count(first) > budget:
+    lines = tuple(_lines(charter))
+    # a long purpose may not push out the most important rule
+    if budget is not None and count("\n- ".join([first, *(sentence for _, sentence in lines[:1])])) > budget:
         first = f"You are the assistant of {name}."
+        if count(first) > budget:
+            what = f"a prompt of {budget} tokens cannot even hold the first line, which takes {count(first)}"
+            raise CharterError(what, remedy=f"give a budget of at least {count(first)}; some rules fit from about 24 words on")
     text, left_out, seen = first, [], set()
-    for clause, sentence in _lines(charter):
+    for clause, sentence in lines:
         if sentence in seen:
             continue
         longer = f"{text}\n- {sentence}"
