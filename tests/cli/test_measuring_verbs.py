@@ -15,7 +15,7 @@ from trueline.core.records import GATE_EXIT
 CHARTER = load_charter(charter_path("bundled:harbor_bank")).charter
 REFUSAL = CHARTER.principles[0].refuse_with
 MARK = CHARTER.principles[0].breaks[0]
-BANK = ("--charter", "bundled:harbor_bank")
+BANK = ("--charter", "bundled:harbor_bank", "--concurrency", "4")  # the fake server has a short queue
 
 
 def target(upstream: Upstream) -> str:
@@ -54,17 +54,18 @@ def test_a_gate_that_requires_a_red_team_run_looks_at_it(tmp_path: Path, capsys:
     text = charter_path("bundled:harbor_bank").read_text(encoding="utf-8")
     assert "require: [suite]" in text
     (tmp_path / "charter.yaml").write_text(text.replace("require: [suite]", "require: [suite, redteam]"), encoding="utf-8")
-    mine = ("--charter", tmp_path / "charter.yaml")
+    rule = ("--charter", tmp_path / "charter.yaml")
+    mine = (*rule, "--concurrency", 4)
     with Upstream({"*": f"Sure, {MARK}"}) as up:
         said(capsys, 0, "eval", target(up), *mine, "--limit", 100, "--out", tmp_path / "e")
         said(capsys, 0, "redteam", target(up), *mine, "--control", 0, "--limit", 8, "--attacks", "plain,hex", "--out", tmp_path / "r")
     with Upstream({"*": f"Sure, {MARK}"}) as other:
         said(capsys, 0, "redteam", target(other), *mine, "--control", 0, "--limit", 6, "--attacks", "plain", "--out", tmp_path / "o")
-    assert run(["gate", str(tmp_path / "e"), *map(str, mine)]) == GATE_EXIT["FAIL"]
+    assert run(["gate", str(tmp_path / "e"), *map(str, rule)]) == GATE_EXIT["FAIL"]
     assert "the charter requires a red-team run" in capsys.readouterr().out
-    found = said(capsys, GATE_EXIT["FAIL"], "gate", tmp_path / "e", *mine, "--redteam", tmp_path / "r")
+    found = said(capsys, GATE_EXIT["FAIL"], "gate", tmp_path / "e", *rule, "--redteam", tmp_path / "r")
     assert any(r.startswith("red team: harm: ") and "lower bound is above the cap" in r for r in found["reasons"])
-    found = said(capsys, GATE_EXIT["INVALID"], "gate", tmp_path / "e", *mine, "--redteam", tmp_path / "o")
+    found = said(capsys, GATE_EXIT["INVALID"], "gate", tmp_path / "e", *rule, "--redteam", tmp_path / "o")
     assert any("another target" in r for r in found["reasons"])
 
 
@@ -97,11 +98,32 @@ def test_compare_says_what_cannot_be_compared(tmp_path: Path, capsys: pytest.Cap
     assert card["measures"]["harm"][1].get("against_first") is None
 
 
+def test_a_judge_is_measured_on_labels_and_named_in_the_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    some = (*BANK, "--limit", 60)
+    with Upstream({"*": "Well, that depends."}) as up, Upstream({"*": '{"reason": "r", "verdict": "A"}'}) as biased:
+        said(capsys, 0, "eval", target(up), *some, "--out", tmp_path / "first")
+        rows = [json.loads(line) for line in (tmp_path / "first" / "replies.jsonl").read_text().splitlines()]
+        near = [r for r in rows if r["kind"] == "near_miss"][:4]
+        labels = [{"probe": r["probe"], "reply": r["reply"], "result": ("pass", "fail")[i % 2]} for i, r in enumerate(near)]
+        (tmp_path / "labels.jsonl").write_text("".join(json.dumps(x) + "\n" for x in labels))
+        said(capsys, 0, "eval", target(up), *some, "--judge", target(biased), "--out", tmp_path / "judged")
+        # a judge that answers A whatever A means has no verdict left once both orders are asked, so nothing can calibrate it
+        judge = ("--judge", target(biased), "--judge-labels", tmp_path / "labels.jsonl")
+        found = said(capsys, 64, "eval", target(up), *some, *judge, "--out", tmp_path / "calibrated")
+    assert "insufficient evidence for sensitivity" in found["error"]
+    judged = [json.loads(line) for line in (tmp_path / "judged" / "replies.jsonl").read_text().splitlines()]
+    assert {r["result"] for r in judged if r["grader"] == "judge"} == {"unscored"}
+    manifest = json.loads((tmp_path / "judged" / "evaluation.json").read_text())
+    assert "sensitivity" not in manifest["graders"]["judge"]
+    assert run(["gate", str(tmp_path / "judged"), *BANK[:2]]) == GATE_EXIT["INVALID"]
+
+
 @pytest.mark.parametrize(
     ("words", "word"),
     [
         (["redteam", "openai:m@http://127.0.0.1:9/v1", *BANK, "--attacks", "telepathy"], "there is no attack 'telepathy'"),
         (["compare", "bundled:harbor", *BANK], "give two or more"),
+        (["eval", "openai:m@http://127.0.0.1:9/v1", *BANK, "--judge-labels", "x"], "name the judge with --judge"),
         (["eval", "nonsense", *BANK], "cannot understand the TARGET"),
     ],
 )

@@ -20,16 +20,20 @@ import click
 @click.option("--prompt-budget", type=click.IntRange(1), help="Tokens of the compiled system prompt (default: all of it).")
 @click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")
 @click.option("--no-prompt", is_flag=True, help="Ask the bare model, without the charter's prompt.")
+@click.option("--judge", help="TARGET that judges what no exact check decides, in place of the general reply grader.")
+@click.option("--judge-labels", type=click.Path(path_type=Path), help="Replies of this suite graded by people: measures the judge's error.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     target: str, charter: str, probes: Path | None, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
-    concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, seed: int, as_json: bool,
+    concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, judge: str | None,
+    judge_labels: Path | None, seed: int, as_json: bool,
 ) -> int:  # fmt: skip
     """Wires target, suite and grader together."""
     import json
     import re
 
+    from trueline.cli.judging import open_judge
     from trueline.cli.measuring import run_suite
     from trueline.cli.project import dressed, open_project
     from trueline.cli.summary import print_summary, summary
@@ -42,7 +46,8 @@ def command(
     model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
     folder = out or Path("runs") / f"eval-{suite.digest[:8]}-{re.sub(r'[^A-Za-z0-9.]+', '-', target).strip('-')[-40:]}"
     sampling = sampling_of(opened.system, temperature, max_tokens, seed)
-    found = run_suite(model, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target)
+    grader = open_judge(judge, judge_labels, project, suite, folder)
+    found = run_suite(model, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, grader=grader)
     if as_json:
         click.echo(json.dumps({"folder": str(folder), "seconds": found.seconds, "measures": summary(found)}))
     else:
