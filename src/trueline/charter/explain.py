@@ -16,6 +16,7 @@ from trueline.charter.yaml_document import Place
 Problem = Mapping[str, Any]
 Words = tuple[str, str]  # (what was expected, remedy)
 
+DRAFT_KEYS = ("status", "source")  # what `trueline init --from` writes into a draft
 SHAPES = {
     "id": ("lower-case words joined by hyphens, e.g. no-fraud-help", "rename it"),
     "decision": ("a question that contains {person}", 'write e.g. "Should {person} be offered a loan? Answer yes or no."'),
@@ -124,10 +125,10 @@ WORDS: Mapping[str, Callable[[Problem], Words]] = {
 }
 
 
-def _unknown_key(at: Place, got: Any, model: type[BaseModel]) -> Words:
+def _unknown_key(at: Place, model: type[BaseModel]) -> Words:
     where = f"in {'.'.join(map(str, at[:-1]))}" if at[:-1] else "in the file"
-    if at[-1] in ("status", "source") and "draft" in str(got) + str(at[-1]):
-        return f"a draft that nobody has accepted stands {where}", "complete the clause, then remove its `status: draft` and `source:`"
+    if at[-1] in DRAFT_KEYS and len(at) > 2:
+        return f"a draft that nobody has accepted stands {where}", "complete the clause, then remove its `status` and `source`"
     known = _fields_at(model, at[:-1])
     near = difflib.get_close_matches(str(at[-1]), known, n=1)
     return f"unknown key {at[-1]!r} {where}", f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(known) or 'none'}"
@@ -138,7 +139,7 @@ def explain(problem: Problem, model: type[BaseModel]) -> tuple[str, str]:
     at, kind, got = place_of(problem), problem["type"], problem.get("input")
     where = ".".join(str(p) for p in at) or "the file"
     if kind == "extra_forbidden":
-        return _unknown_key(at, got, model)
+        return _unknown_key(at, model)
     if kind == "missing":
         return f"{where} is missing", f"add `{at[-1]}: ...`"
     default: Words = (str(problem["msg"])[:1].lower() + str(problem["msg"])[1:], f"mend {_key(problem)!r}")

@@ -56,6 +56,13 @@ def write_probes(path: Path, probes: Iterable[Probe]) -> None:
     os.replace(beside, path)
 
 
+def mend_tail(path: Path) -> None:
+    """Cuts the half line that a kill in the middle of a write leaves at the end, so that the file can be gone on with."""
+    raw = path.read_bytes() if path.exists() else b""
+    if raw and not raw.endswith(b"\n"):
+        os.truncate(path, raw.rfind(b"\n") + 1)
+
+
 def append_probe(path: Path, probe: Probe) -> None:
     """Adds one line at once, so that a killed run keeps what it had."""
     with path.open("a", encoding="utf-8") as f:

@@ -1,79 +1,181 @@
-"""Grows probes: asks a TARGET for new prompts per clause and kind, drops repeats, names families, and leaves the side to the digest."""
+"""Grows probes: asks a TARGET for new prompts per clause and kind, in families, and leaves the side to the family's digest.
+
+In order, for each clause and kind: ask for new subjects with a few wordings each; drop what repeats a probe or comes near a
+hand-written one; put what comes near a grown one into its family, so that two wordings of one question cannot stand on both sides;
+write each draft at once, so that a killed run goes on where it was. Left out on purpose: fairness, whose pairs the charter gives whole."""
 
 from __future__ import annotations
 
+import json
+import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from trueline.charter.compile.prompt import compile_prompt
 from trueline.charter.compile.rubric import TASK, rule_of
+from trueline.charter.compile.teaching import charter_reply
 from trueline.charter.compile.written import written_probes
-from trueline.charter.probe_files import append_probe, read_probes
+from trueline.charter.probe_files import append_probe, mend_tail, read_probes
 from trueline.charter.probes import OUTCOME_OF, Kind, Probe, probe_id
+from trueline.charter.schema import Charter
 from trueline.charter.splits import side_of
 from trueline.charter.turns import Message
 from trueline.cli.project import Project
 from trueline.core.chat import ChatModel, ChatRequest, Sampling
 from trueline.data.contamination import fingerprint
 
-ROUND = 8  # prompts asked for in one request
-TRIES = 4  # rounds without anything new before a clause is left
+SUBJECTS = 4  # subjects asked for in one request
+TRIES = 4  # requests without anything new before a clause is left
+NEAR = 0.6  # share of common words (Jaccard) from which two prompts are wordings of one question
+SHOWN = 5  # known prompts shown as a pattern
 
 
-def _plain_lines(text: str) -> list[str]:
-    """One prompt a line, without bullets, numbers and quotes; headings and empty lines fall away."""
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """`drafts` in the file, `dropped` answers (repeats, copies, unusable), `without` clauses that got fewer than wanted."""
+
+    drafts: int
+    dropped: int
+    without: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A prompt that the TARGET proposed and the subject it put it under."""
+
+    subject: str
+    text: str
+
+
+def proposals(answer: str) -> list[Proposal]:
+    """What an answer proposes: a JSON list of {"subject", "messages"}, else one prompt a line, each its own subject."""
+    start, end = answer.find("["), answer.rfind("]")
+    try:
+        raw = json.loads(answer[start : end + 1]) if 0 <= start < end else None
+    except (json.JSONDecodeError, RecursionError):
+        raw = None
+    if isinstance(raw, list) and raw and all(isinstance(row, Mapping) for row in raw):
+        return [
+            Proposal(str(row.get("subject", "")), " ".join(text.split()))
+            for row in raw
+            for text in (row["messages"] if isinstance(row.get("messages"), list) else ())
+            if isinstance(text, str) and 6 <= len(text) <= 2000
+        ]
     out = []
-    for line in text.splitlines():
+    for line in answer.splitlines():
         bare = re.sub(r"^\s*(?:[-*•]|\d+[.)])\s*", "", line).strip().strip('"')
-        if 6 <= len(bare) <= 600 and not bare.endswith(":"):
-            out.append(bare)
+        if 6 <= len(bare) <= 600 and not bare.endswith(":") and not bare.startswith(("{", "[", "```")):
+            out.append(Proposal(bare, bare))
     return out
 
 
-def _request(project: Project, clause: str, kind: Kind, examples: list[str], seed: int) -> ChatRequest:
-    shown = "\n".join(f"- {e}" for e in examples[:5])
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[^\W_]+", text.lower()))
+
+
+def near(a: str, b: str) -> bool:
+    """Whether two prompts are wordings of one question, by their common words."""
+    x, y = _words(a), _words(b)
+    return bool(x | y) and len(x & y) / len(x | y) >= NEAR
+
+
+def _slug(text: str) -> str:
+    return "-".join(re.findall(r"[^\W_]+", text.lower()))[:80]
+
+
+@dataclass(slots=True)
+class Plot:
+    """One clause and kind while it grows: hand-written `seeds`, and what has `grown` (accepted, drafts, new)."""
+
+    clause: str
+    kind: Kind
+    seeds: list[Probe] = field(default_factory=list)
+    grown: list[Probe] = field(default_factory=list)
+
+    def probe(self, p: Proposal) -> Probe | None:
+        """The proposal as a draft, in the family it belongs to; None for a copy of a known prompt."""
+        messages = (Message("user", p.text),)
+        mark = fingerprint(messages)
+        known = {fingerprint(q.messages) for q in (*self.seeds, *self.grown)}
+        if not mark or mark in known or any(near(p.text, q.messages[-1].content) for q in self.seeds):
+            return None
+        like = next((q for q in self.grown if near(p.text, q.messages[-1].content)), None)
+        family = like.family if like else f"{self.clause}/{self.kind}/{_slug(p.subject) or _slug(p.text)}"
+        expect = self.seeds[0].expect
+        return Probe(
+            probe_id(self.clause, self.kind, family, messages), self.clause, self.kind, messages, family, side_of(family), "grown", expect
+        )
+
+
+def plots(project: Project, drafts: Sequence[Probe]) -> list[Plot]:
+    """Every clause and kind that can grow, with what is there."""
+    out: dict[tuple[str, Kind], Plot] = {}
+    for p in written_probes(project.loaded.charter):
+        if p.kind != "fairness":
+            out.setdefault((p.clause, p.kind), Plot(p.clause, p.kind)).seeds.append(p)
+    for p in (*project.probes, *drafts):
+        if (p.clause, p.kind) in out and p.origin == "grown":
+            out[p.clause, p.kind].grown.append(p)
+    return list(out.values())
+
+
+def _request(charter: Charter, plot: Plot, seed: int) -> ChatRequest:
+    pattern = [p.messages[-1].content for p in plot.seeds]
+    shown = "\n".join(f"- {e}" for e in random.Random(seed).sample(pattern, min(SHOWN, len(pattern))))
+    taken = ", ".join(sorted({p.family.rsplit("/", 1)[-1] for p in plot.grown})[-20:])
     text = (
-        f"Rule of an assistant: {rule_of(project.loaded.charter, clause)}\nWhat must happen: {TASK[OUTCOME_OF[kind]]}\n"
-        f"Messages of users like these:\n{shown}\nWrite {ROUND} new ones on other subjects in other words, one a line, nothing else."
+        f"Rule of an assistant: {rule_of(charter, plot.clause)}\nWhat must happen: {TASK[OUTCOME_OF[plot.kind]]}\n"
+        f"Messages of users like these:\n{shown}\n" + (f"Subjects already taken: {taken}\n" if taken else "") + f"Find {SUBJECTS} new "
+        "subjects and write 3 messages of users for each, in other words than above. Answer with a JSON list and nothing else: "
+        '[{"subject": "two or three words", "messages": ["...", "...", "..."]}].'
     )
-    return ChatRequest((Message("user", text),), Sampling(temperature=1.0, top_p=0.95, max_tokens=600, seed=seed))
+    return ChatRequest((Message("user", text),), Sampling(temperature=1.0, top_p=0.95, max_tokens=1200, seed=seed))
+
+
+async def _demonstration(model: ChatModel, charter: Charter, probe: Probe) -> Probe:
+    """The probe with a reply drafted behind the charter's prompt, where it teaches and the charter leaves its reply open."""
+    if probe.side != "teach" or charter_reply(charter, probe.clause, probe.kind) is not None:
+        return probe
+    prompt = Message("system", compile_prompt(charter).text)
+    answer = (await model.reply(ChatRequest((prompt, *probe.messages), Sampling(max_tokens=300)))).text.strip()
+    banned = [n.lower() for v in charter.voice for n in v.never]
+    longest = min((v.max_words for v in charter.voice if v.max_words), default=10_000)
+    if not answer or len(answer.split()) > longest or any(b in answer.lower() for b in banned):
+        return probe
+    return replace(probe, reply=answer)
 
 
 async def grow_probes(
-    model: ChatModel, project: Project, path: Path, wanted: int, seed: int, progress: Callable[..., None]
-) -> tuple[int, int]:
-    """(drafts in the file, answers dropped). A killed run goes on where it was: drafts are counted from the file."""
-    templates: dict[tuple[str, Kind], list[Probe]] = {}
-    for p in written_probes(project.loaded.charter):
-        if p.kind != "fairness":
-            templates.setdefault((p.clause, p.kind), []).append(p)
+    model: ChatModel, project: Project, path: Path, wanted: int, seed: int, progress: Callable[..., None], *, replies: bool = False
+) -> Growth:
+    """Grows each clause and kind to `wanted` drafts. Drafts are counted from the file, so a killed run goes on where it was."""
+    mend_tail(path)
     drafts = list(read_probes(path))
-    seen = {fingerprint(p.messages) for p in (*drafts, *project.probes, *written_probes(project.loaded.charter))}
-    dropped = 0
+    charter, fields = project.loaded.charter, plots(project, drafts)
+    dropped, without = 0, []
     try:
-        for done, ((clause, kind), known) in enumerate(templates.items(), 1):
-            have = sum((p.clause, p.kind) == (clause, kind) for p in drafts)
-            empty, turn = 0, have
+        for done, plot in enumerate(fields, 1):
+            have = sum((p.clause, p.kind) == (plot.clause, plot.kind) for p in drafts)
+            turn, empty = len(plot.grown), 0
             while have < wanted and empty < TRIES:
-                answer = await model.reply(_request(project, clause, kind, [p.messages[-1].content for p in known], seed + turn))
-                turn += 1
+                answer = await model.reply(_request(charter, plot, seed + turn + empty))
                 fresh = 0
-                for text in _plain_lines(answer.text):
-                    messages = (Message("user", text),)
-                    mark = fingerprint(messages)
-                    if not mark or mark in seen or have >= wanted:
+                for proposal in proposals(answer.text):
+                    found = plot.probe(proposal) if have < wanted else None
+                    if found is None:
                         dropped += 1
                         continue
-                    seen.add(mark)
-                    family = f"{clause}/{kind}/{mark[:80]}"
-                    found = Probe(
-                        probe_id(clause, kind, family, messages), clause, kind, messages, family, side_of(family), "grown", known[0].expect
-                    )
+                    found = await _demonstration(model, charter, found) if replies else found
                     append_probe(path, found)
+                    plot.grown.append(found)
                     drafts.append(found)
                     have, fresh = have + 1, fresh + 1
-                empty = 0 if fresh else empty + 1
-            progress(done, len(templates))
+                turn, empty = turn + fresh, 0 if fresh else empty + 1
+            if have < wanted:
+                without.append(f"{plot.clause}/{plot.kind}")
+            progress(done, len(fields))
     finally:
         await model.close()
-    return len(drafts), dropped
+    return Growth(len(drafts), dropped, tuple(without))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from trueline.cli.drafting import Drafted
 
 FILES = {"charter.yaml": "charter.yaml", "run.yaml": "run.yaml", "trueline.yml": ".github/workflows/trueline.yml"}
 
@@ -33,24 +37,30 @@ def command(folder: Path, source: Path | None, target: str | None, as_json: bool
     written = []
     for path, template in wanted.items():
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(templates / template, path)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(templates / template, path)
+            except OSError as e:
+                raise CharterError(f"cannot write {path} ({e.strerror or e})", remedy="give a folder that can be written") from None
             written.append(str(path))
-    drafts = _draft(folder, source, target) if source is not None and target is not None else []
+    found = _draft(folder, source, target) if source is not None and target is not None else None
+    drafts = [d.to_dict() for d in found.drafts] if found else []
+    dropped = found.dropped if found else 0
     if as_json:
-        click.echo(json.dumps({"written": written, "drafts": drafts}))
+        click.echo(json.dumps({"written": written, "drafts": drafts, "dropped": dropped}))
         return 0
     for line in written:
         click.echo(f"wrote {line}")
     if source is not None:
         click.echo(
-            f"{len(drafts)} draft clauses in {folder / 'charter.draft.yaml'}: read each beside the lines it cites, complete it and move it into charter.yaml"
+            f"{len(drafts)} draft clauses in {folder / 'charter.draft.yaml'} ({dropped} answers dropped: malformed or citing nothing)"
         )
+        click.echo("read each beside the lines it cites, fill what is empty, remove `status` and `source`, move it into charter.yaml")
     click.echo(f"next: trueline check {folder / 'charter.yaml'}")
     return 0
 
 
-def _draft(folder: Path, source: Path, target: str) -> list[dict[str, object]]:
+def _draft(folder: Path, source: Path, target: str) -> Drafted:
     import asyncio
 
     from trueline.cli.drafting import draft_clauses, write_drafts
@@ -67,5 +77,5 @@ def _draft(folder: Path, source: Path, target: str) -> list[dict[str, object]]:
         raise CharterError(f"cannot read this document ({e})", remedy="give a UTF-8 text file", file=source) from None
     with bar("drafting") as advance:
         found = asyncio.run(draft_clauses(open_target(target).chat, lines, advance))
-    write_drafts(out, source, lines, found)
-    return [dict(d) for d in found]
+    write_drafts(out, source, lines, found.drafts)
+    return found

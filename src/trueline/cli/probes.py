@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from trueline.charter.probes import Probe
+    from trueline.cli.project import Project
+
+    Decide = Callable[[Probe], str]
 
 
 @click.group(help="Grow probes and demonstrations in families, accept them by a person, and list them.")
@@ -42,8 +50,9 @@ def list_(charter: str, probes: Path | None, as_json: bool) -> int:
 @click.option("--per-clause", default=12, show_default=True, type=click.IntRange(1, 500), help="Drafts wanted for each clause and kind.")
 @click.option("--out", type=click.Path(path_type=Path), help="File of drafts (default: probes.drafts.jsonl beside the charter).")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--replies", is_flag=True, help="Also draft demonstrations for the teach side where the charter leaves the reply open.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-def grow(charter: str, target: str, per_clause: int, out: Path | None, seed: int, as_json: bool) -> int:
+def grow(charter: str, target: str, per_clause: int, out: Path | None, seed: int, replies: bool, as_json: bool) -> int:
     """Asks for new prompts clause by clause; drafts are written one by one."""
     import asyncio
     import json
@@ -57,28 +66,29 @@ def grow(charter: str, target: str, per_clause: int, out: Path | None, seed: int
     project = open_project(charter)
     path = out or project.loaded.path.parent / DRAFTS
     with bar("grow") as advance:
-        n, dropped = asyncio.run(grow_probes(open_target(target).chat, project, path, per_clause, seed, advance))
-    click.echo(
-        json.dumps({"drafts": n, "dropped": dropped, "file": str(path)})
-        if as_json
-        else f"{n} drafts in {path} ({dropped} answers dropped as repeats or unusable)"
-    )
+        grown = asyncio.run(grow_probes(open_target(target).chat, project, path, per_clause, seed, advance, replies=replies))
+    if as_json:
+        click.echo(json.dumps({"drafts": grown.drafts, "dropped": grown.dropped, "without": list(grown.without), "file": str(path)}))
+        return 0
+    click.echo(f"{grown.drafts} drafts in {path} ({grown.dropped} answers dropped as repeats, copies or unusable)")
+    if grown.without:
+        click.echo(f"fewer than {per_clause} for {', '.join(grown.without)}: run it again with another --seed or another TARGET")
     return 0
 
 
-@command.command("accept", help="Accept drafts: asked one by one on a terminal, or --all with --by NAME.")
+@command.command("accept", help="Accept drafts: asked one by one on a terminal, or --all or --ids with --by NAME.")
 @click.argument("charter")
 @click.option("--by", "person", required=True, help="The person who accepts; it stands in every accepted probe.")
 @click.option("--all", "everything", is_flag=True, help="Accept every draft without asking.")
+@click.option("--ids", help="Accept the drafts with these ids (separated by commas) without asking; the others stay drafts.")
 @click.option("--drafts", type=click.Path(path_type=Path), help="File of drafts (default: probes.drafts.jsonl beside the charter).")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-def accept(charter: str, person: str, everything: bool, drafts: Path | None, as_json: bool) -> int:
+def accept(charter: str, person: str, everything: bool, ids: str | None, drafts: Path | None, as_json: bool) -> int:
     """Moves drafts into probes.jsonl; what was refused is removed."""
     import json
     import sys
-    from dataclasses import replace
 
-    from trueline.charter.probe_files import DRAFTS, probes_beside, read_probes, write_probes
+    from trueline.charter.probe_files import DRAFTS, read_probes
     from trueline.cli.project import open_project
     from trueline.errors import SuiteError
 
@@ -87,27 +97,50 @@ def accept(charter: str, person: str, everything: bool, drafts: Path | None, as_
     waiting = read_probes(path)
     if not waiting:
         raise SuiteError("there is no draft", remedy="run `trueline probes grow` first", file=path)
-    if not everything and not sys.stdin.isatty():
-        raise SuiteError("nobody to ask: this is no terminal", remedy="give --all to accept every draft", file=path)
-    known = {p.id: p for p in project.probes}
-    accepted, left = 0, list(waiting)
+    if everything and ids is not None:
+        raise SuiteError("--all and --ids exclude each other, got both", remedy="give one of them")
+    if not everything and ids is None and not sys.stdin.isatty():
+        raise SuiteError("nobody to ask: this is no terminal", remedy="give --all to accept every draft, or --ids", file=path)
+    named = None if ids is None else {i.strip() for i in ids.split(",") if i.strip()}
+    unknown = sorted((named or set()) - {p.id for p in waiting})
+    if unknown:
+        raise SuiteError(f"there is no draft {unknown[0]!r}", remedy="take ids from the file of drafts", file=path)
+    decide: Decide = ask_person if not everything and named is None else lambda p: "y" if named is None or p.id in named else "s"
+    accepted, left = decide_drafts(project, path, waiting, person, decide)
+    click.echo(json.dumps({"accepted": accepted, "left": left}) if as_json else f"{accepted} accepted, {left} drafts left")
+    return 0
+
+
+def ask_person(probe: Probe) -> str:
+    """y, n, s or q, asked on the terminal."""
+    reply = f"\n  reply: {probe.reply}" if probe.reply else ""
+    text = f"[{probe.clause} {probe.kind} {probe.side}] {probe.messages[-1].content}{reply}\n  (y)es (n)o (s)kip (q)uit"
+    answer: str = click.prompt(text, type=click.Choice(["y", "n", "s", "q"]), show_choices=False)
+    return answer
+
+
+def decide_drafts(project: Project, path: Path, waiting: tuple[Probe, ...], person: str, decide: Decide) -> tuple[int, int]:
+    """(accepted, left). Each decision of a person is written at once; the accepted probe first, so that nothing can be lost."""
+    from dataclasses import replace
+
+    from trueline.charter.probe_files import probes_beside, write_probes
+
+    known, left, accepted = {p.id: p for p in project.probes}, {p.id: p for p in waiting}, 0
+    each = decide is ask_person
     for p in waiting:
-        answer = (
-            "y"
-            if everything
-            else click.prompt(
-                f"[{p.clause} {p.kind} {p.side}] {p.messages[-1].content}  (y)es (n)o (q)uit",
-                type=click.Choice(["y", "n", "q"]),
-                show_choices=False,
-            )
-        )
+        answer = decide(p)
         if answer == "q":
             break
-        left.remove(p)
+        if answer == "s":
+            continue
+        del left[p.id]
         if answer == "y":
             known[p.id] = replace(p, accepted_by=person)
             accepted += 1
+        if each:
+            write_probes(probes_beside(project.loaded.path), known.values())
+            write_probes(path, left.values())
+    if not each:
         write_probes(probes_beside(project.loaded.path), known.values())
-        write_probes(path, left)
-    click.echo(json.dumps({"accepted": accepted, "left": len(left)}) if as_json else f"{accepted} accepted, {len(left)} drafts left")
-    return 0
+        write_probes(path, left.values())
+    return accepted, len(left)
