@@ -15,6 +15,7 @@ from trueline.errors import CharterError, TruelineError
 
 Place = tuple[str | int, ...]
 LARGEST = 2_000_000  # bytes; a charter is written by people
+MOST_BRACKETS = 200  # on one line; the parser's time grows with their square
 PLAIN_TAGS = frozenset(["null", "bool", "int", "float", "str", "seq", "map", "timestamp", "merge"])
 YAML_REMEDIES = {
     "\\t": "replace the tab by spaces",
@@ -48,6 +49,10 @@ def read_yaml(path: Path, error: type[TruelineError] = CharterError) -> YamlDocu
     except UnicodeDecodeError as e:
         line = raw[: e.start].count(b"\n") + 1
         raise error("this line is not UTF-8", remedy="save the file as UTF-8", file=path, line=line) from None
+    for number, opened in enumerate((line.count("[") + line.count("{") for line in text.split("\n")), 1):
+        if opened > MOST_BRACKETS:
+            what = f"this line opens {opened} brackets, at most {MOST_BRACKETS} expected"
+            raise error(what, remedy="write one entry a line", file=path, line=number)
     try:
         node = YAML(typ="rt", pure=True).compose(text)
     except MarkedYAMLError as e:
