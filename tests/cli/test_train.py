@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from trueline.cli.main import run
 from trueline.engine.loading import load_local
@@ -47,6 +48,9 @@ def test_sft_full_and_lora(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert (told["rows"], told["too_long"]) == (20, 0)
         assert load_local(folder / "sft" / "model", device="cpu").digest == told["digest"]
         assert not (folder / "sft" / "checkpoint.pt").exists()
+    whole, base_and_adapter = (load_local(folder / "sft" / name, device="cpu") for name in ("model", "adapter"))
+    for mine, theirs in zip(whole.model.parameters(), base_and_adapter.model.parameters(), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-6)
 
 
 def test_dpo_measures_on_prompts_that_were_held_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -164,7 +164,7 @@ def _file_digests(run: Run) -> dict[str, str]:
 def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: str, start: str) -> dict[str, Any]:
     from trueline.engine.loading import load_local
     from trueline.train.dpo import DpoSettings, run_dpo
-    from trueline.train.lora import LoraSettings, merged, put_on
+    from trueline.train.lora import LoraSettings, merged, put_on, save_adapter
     from trueline.train.saving import save_model
     from trueline.train.sft import SftSettings, run_sft
 
@@ -197,6 +197,8 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
                 seed=run.file.seed,
             )
             report = run_dpo(trained, [preference_from(r) for r in rows], chosen, folder, advance)
+    if stage.lora:
+        save_adapter(trained, folder / "adapter")
     digest = save_model(merged(trained) if stage.lora else trained, folder / "model", "float32")
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     left = f", {report.too_long} left out as too long" if report.too_long else ""

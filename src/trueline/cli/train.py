@@ -71,9 +71,11 @@ def _wrapped(model: str, lora: int | None) -> tuple[Any, Any]:
 
 def _finish(local: Any, trained: Any, options: dict[str, Any], out: Path, report: Any, **more: Any) -> dict[str, Any]:
     from trueline.data.jsonl import write_json
-    from trueline.train.lora import merged
+    from trueline.train.lora import merged, save_adapter
     from trueline.train.saving import save_model
 
+    if options["lora"]:
+        save_adapter(trained, out / "adapter")
     digest = save_model(merged(trained) if options["lora"] else trained, out / "model", "float32")
     (out / "checkpoint.pt").unlink(missing_ok=True)
     told = {

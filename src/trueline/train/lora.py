@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from trueline.engine.loading import LocalModel
@@ -29,6 +32,19 @@ def merged(local: LocalModel) -> LocalModel:
     """The model with its adapters merged in."""
     assert isinstance(local.model, _Unwrapped)
     return replace(local, model=local.model.wrapped.merge_and_unload())
+
+
+def save_adapter(local: LocalModel, folder: Path) -> None:
+    """Writes the adapters alone (peft's format, which names its base), whole or not at all: small to ship beside a base that the
+    other side has. Call before `merged`, which dissolves them."""
+    assert isinstance(local.model, _Unwrapped)
+    beside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    wrapped = local.model.wrapped
+    wrapped.peft_config["default"].base_model_name_or_path = str(local.path.resolve())
+    wrapped.save_pretrained(beside, safe_serialization=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.rename(beside, folder)
 
 
 class _Unwrapped:
