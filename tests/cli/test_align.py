@@ -18,7 +18,7 @@ run: 1
 charter: charter.yaml
 model: ./base
 out: out
-prompt: {budget: 16}
+prompt: {budget: 64}
 stages:
   - {method: sft, epochs: 1, lr: 0.001, mix: 0}
   - {method: dpo, lr: 0.001, samples: 1, temperature: 1.0}

@@ -44,7 +44,7 @@ def project(folder: Path, model: str, stages: str = STAGES, preferences: bool = 
     data = "data: {preferences: preferences.jsonl}\n" if preferences else ""
     run = folder / "run.yaml"
     run.write_text(
-        f"run: 1\ncharter: charter.yaml\nmodel: {model}\nout: out\nprompt: {{budget: 30}}\n{data}stages:\n{stages}evaluate: {{max_tokens: 8}}\n"
+        f"run: 1\ncharter: charter.yaml\nmodel: {model}\nout: out\nprompt: {{budget: 200}}\n{data}stages:\n{stages}evaluate: {{max_tokens: 8}}\n"
     )
     return run
 
