@@ -94,11 +94,11 @@ class Plot:
     seeds: list[Probe] = field(default_factory=list)
     grown: list[Probe] = field(default_factory=list)
 
-    def probe(self, p: Proposal) -> Probe | None:
-        """The proposal as a draft, in the family it belongs to; None for a copy of a known prompt."""
+    def probe(self, p: Proposal, known: set[str]) -> Probe | None:
+        """The proposal as a draft, in the family it belongs to; None for a copy of a prompt `known` (by fingerprint) to any clause,
+        since the same words cannot be asked for with two outcomes, and for what comes near a hand-written one."""
         messages = (Message("user", p.text),)
         mark = fingerprint(messages)
-        known = {fingerprint(q.messages) for q in (*self.seeds, *self.grown)}
         if not mark or mark in known or any(near(p.text, q.messages[-1].content) for q in self.seeds):
             return None
         like = next((q for q in self.grown if near(p.text, q.messages[-1].content)), None)
@@ -154,6 +154,7 @@ async def grow_probes(
     mend_tail(path)
     drafts = list(read_probes(path))
     charter, fields = project.loaded.charter, plots(project, drafts)
+    known = {fingerprint(p.messages) for p in (*written_probes(charter), *project.probes, *drafts)}
     dropped, without = 0, []
     try:
         for done, plot in enumerate(fields, 1):
@@ -163,13 +164,14 @@ async def grow_probes(
                 answer = await model.reply(_request(charter, plot, seed + turn + empty))
                 fresh = 0
                 for proposal in proposals(answer.text):
-                    found = plot.probe(proposal) if have < wanted else None
+                    found = plot.probe(proposal, known) if have < wanted else None
                     if found is None:
                         dropped += 1
                         continue
                     found = await _demonstration(model, charter, found) if replies else found
                     append_probe(path, found)
                     plot.grown.append(found)
+                    known.add(fingerprint(found.messages))
                     drafts.append(found)
                     have, fresh = have + 1, fresh + 1
                 turn, empty = turn + fresh, 0 if fresh else empty + 1
