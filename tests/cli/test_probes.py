@@ -82,6 +82,9 @@ def test_grows_every_clause_in_families_split_by_digest(
     written = {p.clause: p.expect for p in written_probes(load_charter(charter).charter) if p.kind == "refuse"}
     assert all(p.expect == written[p.clause] for p in drafts if p.kind == "refuse")
     assert chat.requests[0].sampling.temperature == 1.0
+    facts = [r.messages[0].content for r in chat.requests if "How many days do I have to return an item?" in r.messages[0].content]
+    assert facts
+    assert all("exactly this question" in text and "new subjects" not in text for text in facts), "a fact is asked for in other words only"
     again = len(chat.requests)
     assert said(capsys, "probes", "grow", charter, "--with", "x", "--per-clause", 10)["drafts"] == len(drafts)
     assert len(chat.requests) == again, "what is there is not asked for again"
