@@ -39,7 +39,7 @@ def test_preferences_plain_and_gzipped(row: dict[str, object], tmp_path: Path) -
     path = tmp_path / "p.jsonl.gz"
     with gzip.open(path, "wt") as f:
         f.write(json.dumps({**row, "margin": 2, "clause": "c"}) + "\n")
-    (found,) = read_preferences(path)
+    (found,) = read_preferences(path).pairs
     assert (found.prompt, found.chosen, found.rejected, found.margin, found.clause) == (HI, "Yes", "No", 2.0, "c")
     assert preference_from(found.to_dict()) == found
 
@@ -51,7 +51,7 @@ BAD = [
     ({"prompt": "a", "chosen": [U], "rejected": [A]}, "chosen must end with the assistant"),
     ({"prompt": "a", "chosen": "b", "rejected": "c", "weight": "much"}, "weight must be a number"),
     ({"prompt": "a", "chosen": "b", "rejected": "c", "weight": True}, "weight must be a number"),
-    ({"prompt": "a", "chosen": "b", "rejected": ""}, "rejected"),
+    ({"prompt": "a", "chosen": "b", "rejected": None}, "rejected"),
     ({"prompt": 3, "chosen": "b", "rejected": "c"}, "got int"),
     ({"prompt": [{"role": "user"}], "chosen": "b", "rejected": "c"}, "content"),
     ({"prompt": "a", "completion": "b", "label": True}, "chosen"),
@@ -67,6 +67,24 @@ def test_mistakes_are_one_line_with_file_and_line(row: dict[str, object], word: 
     assert "p.jsonl:2:" in str(e.value)
     assert word in str(e.value)
     assert "\n" not in str(e.value)
+
+
+EMPTY = {"prompt": "a", "chosen": "b", "rejected": ""}
+SAME = {"chosen": [U, A], "rejected": [U, A]}
+
+
+def test_rows_that_teach_nothing_are_left_out_and_named(tmp_path: Path) -> None:
+    """Public preference data has a few (hh-rlhf: two of 1,797): they must not stop a run, and must not pass in silence."""
+    path = tmp_path / "p.jsonl"
+    good = {"prompt": "x", "chosen": "y", "rejected": "z"}
+    path.write_text("".join(json.dumps(r) + "\n" for r in (good, EMPTY, SAME)))
+    found = read_preferences(path)
+    assert [p.chosen for p in found.pairs] == ["y"]
+    assert found.left_out == ("p.jsonl:2: an empty reply cannot be learnt from", "p.jsonl:3: chosen and rejected are the same text")
+    assert found.words() == "2 of 3 rows left out, e.g. p.jsonl:2: an empty reply cannot be learnt from"
+    path.write_text(json.dumps(SAME) + "\n")
+    with pytest.raises(DataError, match=r"p\.jsonl:1: chosen and rejected are the same text"):
+        read_preferences(path)
 
 
 @given(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=60), st.floats(0, 1))

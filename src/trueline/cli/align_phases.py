@@ -128,9 +128,11 @@ def _dpo_data(run: Run, stage: DpoStage, folder: Path, local: Any, start: str) -
         from trueline.core.records import Preference
 
         own = read_preferences(given)
+        if own.left_out:
+            run.say(f"data.preferences: {own.words()}")
         pairs += [
             Preference(p.prompt if p.prompt[0].role == "system" or not run.prompt else (M("system", run.prompt), *p.prompt), p.chosen, p.rejected, p.margin, p.weight, p.clause, p.source)
-            for p in own
+            for p in own.pairs
         ]  # fmt: skip
     write_jsonl(path, (p.to_dict() for p in pairs))
     return path

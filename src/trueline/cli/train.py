@@ -112,7 +112,8 @@ def _dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]
 
     loss, beta, smoothing = o["loss"] or "dpo", o["beta"] or 0.1, o["label_smoothing"] or 0.0
     preference_loss(loss, PreferenceOptions(beta, smoothing))
-    pairs = read_preferences(data)
+    found = read_preferences(data)
+    pairs = found.pairs
     train, test = split_by_prompt(pairs, o["held_out"]) if o["held_out"] else (pairs, [])
     local, trained = _wrapped(model, o["lora"])
     settings = DpoSettings(loss, beta, smoothing, 0.0, o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], True, o["seed"])
@@ -121,7 +122,7 @@ def _dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]
         report = run_dpo(trained, train, settings, out, advance)
     if test:
         accuracy["accuracy_after"] = preference_accuracy(trained, test)
-    return _finish(local, trained, o, out, report, **accuracy)
+    return _finish(local, trained, o, out, report, left_out=list(found.left_out), **accuracy)
 
 
 def _reward(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
@@ -129,14 +130,15 @@ def _reward(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, A
     from trueline.data.conversations import read_preferences, split_by_prompt
     from trueline.train.reward import RewardSettings, reward_accuracy, run_reward, with_head
 
-    train, test = split_by_prompt(read_preferences(data), 0.2 if o["held_out"] is None else o["held_out"])
+    found = read_preferences(data)
+    train, test = split_by_prompt(found.pairs, 0.2 if o["held_out"] is None else o["held_out"])
     local, _ = _wrapped(model, None)
     headed = with_head(local, o["seed"])
     settings = RewardSettings(o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], True, o["seed"])
     with bar("reward") as advance:
         report = run_reward(headed, train, settings, out, advance)
     right, n, too_long = reward_accuracy(headed, test, min(o["max_tokens"], local.context))
-    return _finish(local, headed, o, out, report, held_out_accuracy=_share(right, n, too_long))
+    return _finish(local, headed, o, out, report, left_out=list(found.left_out), held_out_accuracy=_share(right, n, too_long))
 
 
 def _share(right: int, n: int, too_long: int) -> dict[str, Any]:

@@ -31,6 +31,23 @@ class Example:
         return digest_of([[m.to_dict() for m in self.prompt], self.reply])
 
 
+class TeachesNothing(DataError):
+    """A well-formed row from which nothing can be learnt. Real data has some: they are left out and counted, not fatal."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceFile:
+    """The pairs of a file, and one line (file, line, reason) for each row that was left out because it teaches nothing."""
+
+    pairs: list[Preference]
+    left_out: tuple[str, ...]
+
+    def words(self) -> str:
+        """What was left out, for a person; empty where nothing was."""
+        n = len(self.left_out)
+        return f"{n} of {n + len(self.pairs)} rows left out, e.g. {self.left_out[0]}" if n else ""
+
+
 def _need(row: Mapping[str, Any], *keys: str) -> None:
     for key in keys:
         if key not in row or row[key] in (None, "", []):
@@ -69,7 +86,9 @@ def _number(row: Mapping[str, Any], key: str, default: float) -> float:
 
 def preference_from(row: Mapping[str, Any]) -> Preference:
     """One preference. Raises `DataError` that names the field."""
-    _need(row, "chosen", "rejected")
+    for key in ("chosen", "rejected"):
+        if row.get(key) != "":
+            _need(row, key)
     if row.get("prompt"):
         prompt = messages_from(row["prompt"])
         chosen, rejected = _reply(row["chosen"], "chosen"), _reply(row["rejected"], "rejected")
@@ -81,7 +100,9 @@ def preference_from(row: Mapping[str, Any]) -> Preference:
     if prompt[-1].role == "assistant":
         raise DataError("the prompt ends with the assistant, expected the user", remedy="move that turn to the replies")
     if not chosen.strip() or not rejected.strip():
-        raise DataError("an empty reply cannot be learnt from", remedy="remove the row")
+        raise TeachesNothing("an empty reply cannot be learnt from", remedy="remove the row")
+    if chosen == rejected:
+        raise TeachesNothing("chosen and rejected are the same text", remedy="remove the row")
     clause = row.get("clause")
     return Preference(
         prompt, chosen, rejected, _number(row, "margin", 0.0), _number(row, "weight", 1.0), clause, str(row.get("source", ""))
@@ -105,20 +126,22 @@ def read_examples(path: Path) -> list[Example]:
     return out
 
 
-def read_preferences(path: Path) -> list[Preference]:
-    """All preferences of a file. Raises `DataError` (file:line); pairs whose replies are equal are an error too."""
-    out = []
+def read_preferences(path: Path) -> PreferenceFile:
+    """All preferences of a file. Raises `DataError` (file:line) for a malformed row, and where no row can be learnt from."""
+    out: list[Preference] = []
+    left: list[DataError] = []
     for number, row in read_jsonl(path):
         try:
-            pair = preference_from(row)
-            if pair.chosen == pair.rejected:
-                raise DataError("chosen and rejected are the same text", remedy="remove the row")
+            out.append(preference_from(row))
+        except TeachesNothing as e:
+            left.append(_located(path, number, e))
         except DataError as e:
             raise _located(path, number, e) from None
-        out.append(pair)
+    if not out and left:
+        raise left[0]
     if not out:
         raise DataError("this file has no rows", remedy="give at least one preference", file=path)
-    return out
+    return PreferenceFile(out, tuple(f"{path.name}:{e.line}: {e.what}" for e in left))
 
 
 def split_by_prompt(pairs: list[Preference], held_out: float = 0.2) -> tuple[list[Preference], list[Preference]]:
