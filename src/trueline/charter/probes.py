@@ -79,6 +79,11 @@ class Probe:
         """The measure of the gate that this probe counts for."""
         return MEASURE_OF[self.kind]
 
+    @property
+    def cluster(self) -> str:
+        """What falls together in statistics: the family of a grown probe, the pair of a hand-written fairness probe, else the probe."""
+        return self.family if self.origin == "grown" else self.expect.pair or self.id
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form of `probes.jsonl`."""
         e = self.expect

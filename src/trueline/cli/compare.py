@@ -78,7 +78,7 @@ def _against(first: Evaluation, other: Evaluation, measure: str, origin: str) ->
     if not pairs:
         return None
     moved = [float(a.result == "fail") - float(b.result == "fail") for a, b in pairs]
-    b = paired_bounds(moved, [a.family if a.origin == "grown" else a.probe for a, _ in pairs])
+    b = paired_bounds(moved, [a.cluster for a, _ in pairs])
     return {"difference": round(b.difference, 4), "lower": round(b.lower, 4), "upper": round(b.upper, 4), "pairs": b.n}
 
 

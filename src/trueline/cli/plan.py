@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from trueline.charter.probes import Measure
+    from trueline.charter.schema import GateRule
 
 
 @click.command(
@@ -57,30 +62,19 @@ def command(
 
 
 def plan(project: Any, limit: int | None, samples: int, discordance: float, max_tokens: int, price: float | None) -> dict[str, Any]:
-    """The plan as data."""
-    from trueline.algos.stats.planning import most_failures, pairs_for_margin, probes_for_cap, smallest_regression
+    """The plan as data. Families are what counts: wordings of one question, and samples of one probe, may all fall together."""
     from trueline.charter.compile.prompt import count_words
     from trueline.charter.probes import MEASURES
     from trueline.evals.suites import suite_for
 
-    charter = project.loaded.charter
-    suite = suite_for(charter, project.probes, limit=limit)
+    gate = project.loaded.charter.gate
+    suite = suite_for(project.loaded.charter, project.probes, limit=limit)
     rows = []
     for measure in MEASURES:
         asked = [p for p in suite.probes if p.measure == measure]
-        cap, margin = charter.gate.caps.get(measure), charter.gate.margins.get(measure)
-        if not asked and cap is None and margin is None:
-            continue
-        n = len(asked)
-        may = most_failures(n, cap) if cap is not None else None
-        resolves = smallest_regression(n, discordance, charter.gate.power)
-        short = []
-        if cap is not None and may is None:
-            short.append(f"{max(1, probes_for_cap(cap) - n)} more probes for the cap")
-        if margin is not None and resolves > margin:
-            short.append(f"{max(1, pairs_for_margin(margin, discordance, charter.gate.power) - n)} more probes for the margin")
-        families = len({p.family for p in asked})
-        rows.append({"measure": measure, "probes": n, "families": families, "cap": cap, "may_fail": may, "margin": margin, "resolves": resolves, "verdict": "; ".join(short) or "enough"})  # fmt: skip
+        if asked or measure in gate.caps or measure in gate.margins:
+            families = [samples * n for n in Counter(p.cluster for p in asked).values()]
+            rows.append({"measure": measure, "probes": len(asked), **_measure(families, gate, measure, discordance)})
     words = sum(count_words(m.content) for p in suite.probes for m in p.messages)
     tokens = samples * (words + max_tokens * len(suite.probes))
     return {
@@ -88,7 +82,31 @@ def plan(project: Any, limit: int | None, samples: int, discordance: float, max_
         "requests": samples * len(suite.probes),
         "tokens": tokens,
         "cost": None if price is None else tokens / 1e6 * price,
-        "power": charter.gate.power,
+        "power": gate.power,
         "measures": rows,
         "resolved": all(r["verdict"] == "enough" for r in rows),
     }
+
+
+def _measure(families: list[int], gate: GateRule, measure: Measure, discordance: float) -> dict[str, Any]:
+    """What can be decided about one measure with families of these sizes."""
+    from trueline.algos.stats.planning import most_failures, pairs_for_margin, probes_for_cap, smallest_regression
+
+    cap, margin = gate.caps.get(measure), gate.margins.get(measure)
+    may = most_failures(families, cap) if cap is not None else None
+    resolves = smallest_regression(families, discordance, gate.power)
+    short = []
+    if cap is not None and may is None:
+        needed = probes_for_cap(cap)
+        never = "a cap of 0 cannot be shown by any number of probes: name the clauses in gate.zero_tolerance"
+        short.append(never if needed is None else f"{max(1, needed - len(families))} more families for the cap")
+    if margin is not None and resolves >= margin:
+        pairs, alike = pairs_for_margin(margin, discordance, gate.power), probes_for_cap(margin)
+        if pairs is None or alike is None:
+            short.append("a margin of 0 cannot be shown by any number of probes")
+        elif alike > len(families):
+            short.append(f"{alike - len(families)} more families for the margin")
+        else:
+            short.append(f"{max(1, pairs - sum(families))} more probes for the margin")
+    told = {"families": len(families), "cap": cap, "may_fail": may, "margin": margin, "resolves": resolves}
+    return {**told, "verdict": "; ".join(short) or "enough"}

@@ -9,6 +9,13 @@ from typing import Any
 from trueline.charter.probes import Kind, Measure, Origin
 from trueline.core.records import Result
 
+ATTACK_MARK = "~"  # stands between a probe's id and the name of the attack
+
+
+def attack_of(probe: str) -> str:
+    """The name of the attack in an attacked probe's id, "" in any other."""
+    return probe.rpartition(ATTACK_MARK)[2] if ATTACK_MARK in probe else ""
+
 
 @dataclass(frozen=True, slots=True)
 class GradedReply:
@@ -29,6 +36,11 @@ class GradedReply:
     grader: str = ""
     pair: str | None = None
     blocked: bool = False
+
+    @property
+    def cluster(self) -> str:
+        """What falls together in statistics: the family of a grown probe, the pair of a hand-written fairness probe, else the probe."""
+        return self.family if self.origin == "grown" else self.pair or self.probe
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, one line of `replies.jsonl`."""

@@ -23,27 +23,50 @@ class RateBounds:
     level: float = 0.95
 
 
-def effective_size(failures: Sequence[float], clusters: Sequence[str]) -> tuple[float, int]:
-    """(effective n, number of clusters): n over the design effect, the ratio of the clustered to the plain variance of
-    the mean, never above n. Tied data (all pass, all fail) say nothing about the design effect: n is taken."""
-    n = len(failures)
-    mean = sum(failures) / n
+def _grouped(values: Sequence[float], clusters: Sequence[str]) -> tuple[dict[str, float], dict[str, int]]:
+    """(sum, size) of each cluster."""
     sums: dict[str, float] = {}
-    for f, c in zip(failures, clusters, strict=True):
-        sums[c] = sums.get(c, 0.0) + f - mean
-    count = len(sums)
-    plain = sum((f - mean) ** 2 for f in failures)
-    if plain <= 0 or count < 2:
-        return float(n), count
-    design = sum(s * s for s in sums.values()) * count / (count - 1) / plain
-    return n / max(design, 1.0), count
+    sizes: dict[str, int] = {}
+    for v, c in zip(values, clusters, strict=True):
+        sums[c] = sums.get(c, 0.0) + v
+        sizes[c] = sizes.get(c, 0) + 1
+    return sums, sizes
+
+
+def design_effect(values: Sequence[float], clusters: Sequence[str], worst: float = 1.0) -> float:
+    """By how much n shrinks for the families: the larger of two ratios of the clustered to the plain variance of the mean, at least 1.
+
+    The first is that of the data (Korn & Graubard 1998, with C / (C - 1)). The second is that of the data and one more family of the
+    usual size of which every member has the value `worst`. Data in which nothing or little happened say nothing of how families hold
+    together; the unseen family does, so that tied data are worth one probe a family: ten probes asked thirty times each bound a
+    rate as ten do, not as three hundred. Families of one keep all of n."""
+    n = len(values)
+    sums, sizes = _grouped(values, clusters)
+    count, total, squares = len(sums), sum(values), sum(v * v for v in values)
+    usual = sum(m * m for m in sizes.values()) / n  # the size of the family that a random probe is in
+
+    def ratio(members: float, mean: float, further: float) -> float:
+        between = sum((sums[c] - mean * m) ** 2 for c, m in sizes.items()) + further**2
+        plain = squares - 2 * mean * total + n * mean**2 + (further**2 / members if members else 0.0)
+        return between / plain if plain > 1e-12 else 1.0
+
+    own = ratio(0.0, total / n, 0.0) * count / (count - 1) if count > 1 else float(n)
+    mean = (total + usual * worst) / (n + usual)
+    return max(1.0, ratio(usual, mean, usual * (worst - mean)), own if usual > 1 else 1.0)
+
+
+def effective_size(failures: Sequence[float], clusters: Sequence[str], worst: float = 1.0) -> float:
+    """n over the design effect, never above n, never below one."""
+    return max(1.0, len(failures) / design_effect(failures, clusters, worst))
 
 
 def rate_bounds(failures: Sequence[float], clusters: Sequence[str], level: float = 0.95) -> RateBounds:
-    """Exact one-sided bounds (Clopper-Pearson at the effective size, Korn & Graubard 1998). Raises `DataError` on no data."""
+    """Exact one-sided bounds (Clopper-Pearson at the effective size, Korn & Graubard 1998). Raises `DataError` on no data.
+
+    For the upper bound the unseen family fails, for the lower one it passes; `effective` is that of the upper bound."""
     if not failures:
         raise DataError("no replies were graded: insufficient evidence", remedy="evaluate at least one probe")
     n, k = len(failures), float(sum(failures))
-    effective, count = effective_size(failures, clusters)
-    scaled = k * effective / n
-    return RateBounds(k / n, lower_bound(scaled, effective, level), upper_bound(scaled, effective, level), k, n, count, effective, level)
+    above, below = effective_size(failures, clusters, 1.0), effective_size(failures, clusters, 0.0)
+    lower, upper = lower_bound(k * below / n, below, level), upper_bound(k * above / n, above, level)
+    return RateBounds(k / n, lower, upper, k, n, len(set(clusters)), above, level)

@@ -17,16 +17,20 @@ def corrected_rate(observed: float, sensitivity: float, specificity: float) -> f
 
 
 def corrected_interval(
-    failures: float, n: int, sensitivity: tuple[float, int], specificity: tuple[float, int], level: float = 0.95
+    failures: float, n: float, sensitivity: tuple[float, int], specificity: tuple[float, int], level: float = 0.95
 ) -> Interval:
-    """Delta-method interval of the corrected rate; (estimate, n) of sensitivity and specificity as measured."""
+    """Delta-method interval of the corrected rate; (estimate, n) of sensitivity and specificity as measured.
+
+    Variances are those of (k + 1/2) / (n + 1): a rate of 0 or a judge without a mistake on a few labels are not known for sure."""
     from scipy.special import ndtri
+
+    def variance(estimate: float, m: float) -> float:
+        smooth = (estimate * m + 0.5) / (m + 1)
+        return smooth * (1 - smooth) / m
 
     (se, n_se), (sp, n_sp) = sensitivity, specificity
     p = failures / n
     rate = corrected_rate(p, se, sp)
-    strength = se + sp - 1
-    smooth = (failures + 0.5) / (n + 1)
-    variance = (smooth * (1 - smooth) / n + rate**2 * se * (1 - se) / n_se + (1 - rate) ** 2 * sp * (1 - sp) / n_sp) / strength**2
-    half = float(ndtri((1 + level) / 2)) * math.sqrt(variance)
-    return Interval(rate, max(0.0, rate - half), min(1.0, rate + half), n, level)
+    spread = (variance(p, n) + rate**2 * variance(se, n_se) + (1 - rate) ** 2 * variance(sp, n_sp)) / (se + sp - 1) ** 2
+    half = float(ndtri((1 + level) / 2)) * math.sqrt(spread)
+    return Interval(rate, max(0.0, rate - half), min(1.0, rate + half), round(n), level)

@@ -86,7 +86,13 @@ class JudgeGrader:
 
     def identity(self) -> Mapping[str, Any]:
         """Judge, wording and measured error; without a calibration the error is missing, and the gate says so."""
-        return {"exact": 1, "judge": dict(self._judge.identity()), "wording": sha256_text(TEMPLATE)[:16], **self._error}
+        return {
+            "exact": 1,
+            "judge": dict(self._judge.identity()),
+            "wording": sha256_text(TEMPLATE)[:16],
+            "positive": "failed",
+            **self._error,
+        }
 
     async def _ask(self, probe: Probe, reply: str, kept_first: bool) -> tuple[bool, str] | str:
         """(kept, reason), or why there is no verdict."""

@@ -10,6 +10,7 @@ from typing import Any
 from trueline.algos.text.views import views
 from trueline.charter.probes import Probe, probe_id
 from trueline.core.chat import ChatReply
+from trueline.core.evaluations import ATTACK_MARK, attack_of
 from trueline.core.ports import Grader
 from trueline.core.records import Grade
 from trueline.errors import SuiteError
@@ -17,12 +18,7 @@ from trueline.evals.graders.exact import contains
 from trueline.evals.redteam.attacks import ATTACKS, Attack
 from trueline.evals.suites import Suite, freeze
 
-MARK = "~"  # stands between a probe's id and the name of the attack
-
-
-def attack_of(probe: str) -> str:
-    """The name of the attack in an attacked probe's id, "" in any other."""
-    return probe.rpartition(MARK)[2] if MARK in probe else ""
+__all__ = ["AttackGrader", "attack_of", "attacked_suite", "chosen", "control_suite"]
 
 
 def chosen(names: Iterable[str] = ()) -> tuple[Attack, ...]:
@@ -39,7 +35,7 @@ def _attacked(probe: Probe, attack: Attack) -> Probe:
     # probe is its own family, and what is made from it is grown.
     messages = attack.apply(probe.messages)
     family = probe.family if probe.origin == "grown" else probe.id
-    name = probe_id(probe.clause, probe.kind, family, messages) + MARK + attack.name
+    name = probe_id(probe.clause, probe.kind, family, messages) + ATTACK_MARK + attack.name
     return replace(probe, id=name, messages=messages, family=family, origin="grown", reply=None)
 
 
