@@ -21,6 +21,7 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed")]
 QUESTION, DRAFT = "Should I put my savings into shares?", "A share is a part of a company; prices move."
 TOKEN = "a-token-for-the-browser-test"
+PATIENCE = 120  # seconds for any one step: a busy machine may take its time, and a step that is done does not wait
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM or ""
     flags = [
-        "headless=new",
+        "headless",
         "no-sandbox",
         "disable-gpu",
         "disable-quic",
@@ -43,15 +44,30 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     for flag in [*flags, f"user-data-dir={tmp_path / 'profile'}", "window-size=1100,900"]:
         options.add_argument(f"--{flag}")
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.set_page_load_timeout(30)
+    driver.set_page_load_timeout(PATIENCE)
     yield driver
     driver.quit()
 
 
+def see(browser: Any, css: str) -> Any:
+    """The first element that fits, once it is there. A click returns before the page that it leads to: whoever goes on without waiting
+    meets the old page, and a `get` on top of a form under way cancels it (a sign-in is lost, and the next page asks for the token)."""
+    from selenium.common.exceptions import TimeoutException
+    from selenium.webdriver.support.expected_conditions import presence_of_element_located
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    try:
+        return WebDriverWait(browser, PATIENCE).until(presence_of_element_located(("css selector", css)))
+    except TimeoutException:
+        text = browser.find_element("tag name", "body").text
+        raise AssertionError(f"no {css} on {browser.current_url}, which says: {text[:600]}") from None
+
+
 def enter(browser: Any, url: str) -> None:
     browser.get(f"{url}/console/enter")
-    browser.find_element("id", "token").send_keys(TOKEN)
-    browser.find_element("css selector", "button").click()
+    see(browser, "#token").send_keys(TOKEN)
+    see(browser, "main[data-page='enter'] button").click()
+    see(browser, "main[data-page='queue']")
 
 
 def shot(browser: Any, name: str) -> None:
@@ -66,37 +82,24 @@ def test_asked_held_killed_restarted_decided_received(action: str, tmp_path: Pat
     reviewers.write_text(f"Ada {TOKEN} licensed-adviser,tax-adviser,lawyer,credit-officer\n")
     database, answers = tmp_path / "bank.db", []
     with Upstream({QUESTION: DRAFT, "*": "The fee is 15 euros."}) as upstream:
-        options = ["-c", "bundled:harbor_bank", "--db", str(database), "--wait", "120s", "--reviewers", str(reviewers)]
+        options = ["-c", "bundled:harbor_bank", "--db", str(database), "--wait", "600s", "--reviewers", str(reviewers)]
         served = start_serve(f"openai:scripted@{upstream.url}", *options)
         port = served.about["url"].rsplit(":", 1)[1].split("/")[0]
-        client = openai.OpenAI(base_url=served.about["url"], api_key="none", max_retries=10, timeout=180)
+        client = openai.OpenAI(base_url=served.about["url"], api_key="none", max_retries=40, timeout=600)
 
         def ask() -> None:
             answers.append(client.chat.completions.create(model=served.about["model"], messages=[{"role": "user", "content": QUESTION}]))
 
         waiting = threading.Thread(target=ask, daemon=True)
-        waiting.start()
         store = open_store(database)
-        hold = await_hold(store, 30)
-        served.kill()  # the server dies while the client waits
-        served = start_serve(f"openai:scripted@{upstream.url}", *options, "--port", port)
         try:
+            waiting.start()
+            hold = await_hold(store, PATIENCE)
+            served.kill()  # the server dies while the client waits
+            served = start_serve(f"openai:scripted@{upstream.url}", *options, "--port", port)
             url = served.about["url"].removesuffix("/v1")
-            enter(browser, url)
-            shot(browser, "queue")
-            browser.get(f"{url}/console/holds/{hold.id}")
-            assert DRAFT not in browser.page_source, "the draft is shown before the reviewer's own judgement"
-            shot(browser, "hold-question")
-            browser.find_element("css selector", "a.button[data-key='1']").click()
-            assert DRAFT in browser.page_source
-            shot(browser, "hold-draft")
-            assert not answers, "the client was answered before the decision"
-            text = browser.find_element("id", "text")
-            if action == "edit":
-                text.clear()
-                text.send_keys("An adviser will call you today.")
-            browser.find_element("css selector", f"button[value='{action}']").click()
-            waiting.join(60)
+            decide(browser, url, hold.id, action, answers)
+            waiting.join(PATIENCE)
             assert answers, "the client never received an answer"
             got = answers[0].choices[0].message.content
             released = store_released(store, hold.id)
@@ -107,6 +110,26 @@ def test_asked_held_killed_restarted_decided_received(action: str, tmp_path: Pat
         finally:
             served.kill()
             store.close()
+
+
+def decide(browser: Any, url: str, hold: str, action: str, answers: list[Any]) -> None:
+    """Signs in, judges the question, then reads the draft and decides."""
+    enter(browser, url)
+    shot(browser, "queue")
+    browser.get(f"{url}/console/holds/{hold}")
+    own = see(browser, "a.button[data-key='1']")
+    assert DRAFT not in browser.page_source, "the draft is shown before the reviewer's own judgement"
+    shot(browser, "hold-question")
+    own.click()
+    text = see(browser, "#text")
+    assert DRAFT in browser.page_source
+    shot(browser, "hold-draft")
+    assert not answers, "the client was answered before the decision"
+    if action == "edit":
+        text.clear()
+        text.send_keys("An adviser will call you today.")
+    see(browser, f"button[value='{action}']").click()
+    see(browser, "main[data-page='queue']")
 
 
 def store_released(store: Any, ident: str) -> str | None:
@@ -122,18 +145,18 @@ def pages(browser: Any, url: str, store: Any) -> None:
     from trueline.store.ratings import add_comparison
 
     browser.get(f"{url}/console/chat")
-    browser.find_element("id", "question").send_keys("What is the fee for wiring money overseas?")
-    browser.find_element("css selector", "form button").click()
+    see(browser, "#question").send_keys("What is the fee for wiring money overseas?")
+    see(browser, "main[data-page='chat'] form button").click()
+    see(browser, ".turn.assistant")
     assert "15 euros" in browser.page_source
     assert "Verdict" in browser.page_source
     shot(browser, "chat")
     add_comparison(store, (Message("user", "<b>Which</b> is better?"),), ("short and right", "long and wrong"))
     browser.get(f"{url}/console/compare")
+    left = see(browser, ".sides .card").text
     assert "&lt;b&gt;Which" in browser.page_source
     shot(browser, "compare")
-    left = browser.find_elements("css selector", ".sides .card")[0].text
-    browser.find_element("tag name", "body").send_keys("1" if left == "short and right" else "2")
-    browser.get(f"{url}/console/compare")
-    assert "All done" in browser.page_source
+    see(browser, "body").send_keys("1" if "short and right" in left else "2")
+    see(browser, "#all-done")
     found = preferences(store)
     assert ("short and right", "long and wrong") in [(p.chosen, p.rejected) for p in found]

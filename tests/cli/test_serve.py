@@ -15,7 +15,7 @@ import openai
 import pytest
 
 from tests.gateway.scripted_upstream import Upstream
-from tests.gateway.serving import Served, await_hold, serve, start_serve
+from tests.gateway.serving import PATIENCE, Served, await_hold, serve, start_serve
 from trueline.cli.main import run
 from trueline.store.database import Store, open_store
 from trueline.store.holds import Reviewer, decide
@@ -64,7 +64,9 @@ def charter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def client(served: Served, route: str = "", retries: int = 0) -> openai.OpenAI:
     url = served.about["url"]
-    return openai.OpenAI(base_url=url.replace("/v1", f"/{route}/v1") if route else url, api_key="none", max_retries=retries, timeout=30)
+    return openai.OpenAI(
+        base_url=url.replace("/v1", f"/{route}/v1") if route else url, api_key="none", max_retries=retries, timeout=4 * PATIENCE
+    )
 
 
 def ask(c: openai.OpenAI, text: str) -> Any:
@@ -78,7 +80,7 @@ def release(store: Store, text: str | None = None) -> None:
 
 def test_serves_guards_and_holds_over_a_kill(tmp_path: Path, charter: Path, upstream: Upstream) -> None:
     db = tmp_path / "serve.db"
-    options = ["--charter", str(charter), "--db", str(db), "--no-console", "--wait", "20s"]
+    options = ["--charter", str(charter), "--db", str(db), "--no-console", "--wait", "600s"]
     served = start_serve(f"openai:scripted@{upstream.url}", *options, "--port", "0")
     try:
         assert ask(client(served), "Where is my card?").choices[0].message.content == "It is on its way."
@@ -88,29 +90,33 @@ def test_serves_guards_and_holds_over_a_kill(tmp_path: Path, charter: Path, upst
         assert (caught.message.content, caught.finish_reason) == ("I will not help with that.", "content_filter")
         # the client waits and retries by itself while the gateway is killed and comes back on the same port
         port = served.about["url"].rsplit(":", 1)[1].removesuffix("/v1")
-        waiting = ThreadPoolExecutor(1).submit(ask, client(served, "lending", retries=8), "May I have a loan?")
+        waiting = ThreadPoolExecutor(1).submit(ask, client(served, "lending", retries=40), "May I have a loan?")
         store = open_store(db)
         hold = await_hold(store)
         asked = len(upstream.asked)
         served.kill()
         served = start_serve(f"openai:scripted@{upstream.url}", *options, "--port", port)
         release(store, "Yes, up to 5,000 euros.")
-        got = waiting.result(60)
+        got = waiting.result(4 * PATIENCE)
         assert got.id == hold.exchange
         assert got.choices[0].message.content == "Yes, up to 5,000 euros."
         assert got.trueline["decision"] == "edited"
         assert len(upstream.asked) == asked, "the retry must find its hold, not make another draft"
     finally:
         served.process.terminate()
-        assert served.process.wait(15) == 0
+        assert served.process.wait(PATIENCE) == 0
 
 
 def test_ends_cleanly_while_someone_waits(tmp_path: Path, charter: Path, upstream: Upstream) -> None:
     db = tmp_path / "serve.db"
-    with serve(f"openai:scripted@{upstream.url}", "--charter", str(charter), "--db", str(db), "--no-console", "--port", "0") as served:
+    with serve(
+        f"openai:scripted@{upstream.url}", "--charter", str(charter), "--db", str(db), "--no-console", "--port", "0", "--wait", "600s"
+    ) as served:
         threading.Thread(
             target=lambda: httpx.post(
-                served.about["url"].replace("/v1", "/lending/v1/chat/completions"), json={"messages": [{"role": "user", "content": "loan"}]}
+                served.about["url"].replace("/v1", "/lending/v1/chat/completions"),
+                json={"messages": [{"role": "user", "content": "loan"}]},
+                timeout=600,
             ),
             daemon=True,
         ).start()
@@ -118,8 +124,8 @@ def test_ends_cleanly_while_someone_waits(tmp_path: Path, charter: Path, upstrea
         hold = await_hold(store)
         begun = time.monotonic()
         served.process.terminate()
-        assert served.process.wait(15) == 0
-        assert time.monotonic() - begun < 10
+        assert served.process.wait(PATIENCE) == 0
+        assert time.monotonic() - begun < PATIENCE
         assert await_hold(store).id == hold.id
 
 

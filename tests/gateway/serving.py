@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import openai
 import uvicorn
@@ -29,6 +30,7 @@ from trueline.models.system import SystemChat
 from trueline.store.database import Store, open_store
 from trueline.store.holds import Hold, Reviewer, queue
 
+PATIENCE = 60.0  # seconds for anything that must happen: a busy machine may take its time, and what has happened is not waited for
 PROMPT = "You are the assistant of the test bank."
 ADVISER = Reviewer("Ada", ("licensed-adviser",))
 OFFICER = Reviewer("Olaf", ("credit-officer",))
@@ -47,7 +49,7 @@ RULES = {
 }
 REPLIES = {"fraud": "I will not help with that.", "off-topic": "I only talk about the bank.", **{c: r.reply for c, r in RULES.items()}}
 CONFIG = GatewayConfig(
-    name="bank", charter="c" * 64, replies=REPLIES, rules=RULES, sampling=Sampling(max_tokens=64), wait=5.0, heartbeat=0.2, poll=0.05
+    name="bank", charter="c" * 64, replies=REPLIES, rules=RULES, sampling=Sampling(max_tokens=64), wait=PATIENCE, heartbeat=0.2, poll=0.05
 )
 
 
@@ -89,14 +91,14 @@ class Gateway:
     def client(self, key: str = "none", *, retries: int = 0, route: str = "") -> openai.OpenAI:
         """The official client."""
         base = self.url if not route else self.url.replace("/v1", f"/{route}/v1")
-        return openai.OpenAI(base_url=base, api_key=key, max_retries=retries, timeout=20)
+        return openai.OpenAI(base_url=base, api_key=key, max_retries=retries, timeout=2 * PATIENCE)
 
-    def held(self, seconds: float = 5.0) -> Hold:
+    def held(self, seconds: float = PATIENCE) -> Hold:
         """The one pending hold, once it is there."""
         return await_hold(self.store, seconds)
 
 
-def await_hold(store: Store, seconds: float = 10.0) -> Hold:
+def await_hold(store: Store, seconds: float = PATIENCE) -> Hold:
     """The one pending hold, once it is there."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -126,7 +128,7 @@ def gateway(
         yield Gateway(f"http://127.0.0.1:{bound.getsockname()[1]}/v1", opened, settings)
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 @dataclass
@@ -135,27 +137,34 @@ class Served:
 
     process: subprocess.Popen[str]
     about: dict[str, Any]
+    errors: IO[str]
 
     def kill(self) -> None:
         """kill -9, as a crash would."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def complaints(self) -> str:
+        """What it wrote to stderr so far."""
+        self.errors.seek(0)
+        return self.errors.read()
 
-def start_serve(target: str, *options: str, seconds: float = 60.0) -> Served:
+
+def start_serve(target: str, *options: str, seconds: float = 4 * PATIENCE) -> Served:
     """Starts `trueline serve TARGET ... --json` and waits for its ready line; its errors are the assertion's message."""
     command = [sys.executable, "-m", "trueline", "serve", target, "--json", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the process; a pipe that nobody reads would stop a server that has much to say
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
     timer = threading.Timer(seconds, process.kill)
     timer.start()
     assert process.stdout is not None
-    assert process.stderr is not None
     line = process.stdout.readline()
     timer.cancel()
-    if not line.startswith('{"ready"'):
-        process.kill()
-        raise AssertionError(f"serve did not start: {line}{process.stderr.read()[-2000:]}")
-    return Served(process, json.loads(line))
+    served = Served(process, json.loads(line) if line.startswith('{"ready"') else {}, errors)
+    if not served.about:
+        served.kill()
+        raise AssertionError(f"serve did not start: {line}{served.complaints()[-2000:]}")
+    return served
 
 
 @contextmanager
@@ -167,6 +176,6 @@ def serve(target: str, *options: str) -> Iterator[Served]:
     finally:
         found.process.terminate()
         try:
-            found.process.wait(15)
+            found.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             found.kill()

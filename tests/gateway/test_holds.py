@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.gateway.scripted_upstream import Upstream
-from tests.gateway.serving import ADVISER, OFFICER, RULES, Gateway, Reviewer, gateway, guard, rule
+from tests.gateway.serving import ADVISER, OFFICER, PATIENCE, RULES, Gateway, Reviewer, gateway, guard, rule
 from trueline.store import exchanges, holds, keys, log
 from trueline.store.database import open_store
 
@@ -72,7 +72,7 @@ def test_approved_while_waiting(running: Gateway) -> None:
     hold = running.held()
     assert (hold.draft, hold.clause, hold.by) == (DRAFT, "advice", ("licensed-adviser",))
     holds.decide(running.store, hold.id, ADVISER, "approve", hold.content_hash)
-    got = waiting.result(10)
+    got = waiting.result(PATIENCE)
     assert (got.choices[0].message.content, got.choices[0].finish_reason) == (DRAFT, "stop")
     assert got.trueline["decision"] == "approved"
     assert got.id == hold.exchange
@@ -82,7 +82,7 @@ def test_edited_while_waiting(running: Gateway) -> None:
     waiting = in_background(ask, running, "ADVICE please")
     hold = running.held()
     holds.decide(running.store, hold.id, ADVISER, "edit", hold.content_hash, text="Come and see me.")
-    got = waiting.result(10)
+    got = waiting.result(PATIENCE)
     assert got.choices[0].message.content == "Come and see me."
     assert got.trueline["decision"] == "edited"
 
@@ -92,7 +92,7 @@ def test_refused_while_waiting(running: Gateway, words: str | None) -> None:
     waiting = in_background(ask, running, "ADVICE please")
     hold = running.held()
     holds.decide(running.store, hold.id, ADVISER, "refuse", hold.content_hash, text=words)
-    got = waiting.result(10)
+    got = waiting.result(PATIENCE)
     assert (got.choices[0].message.content, got.choices[0].finish_reason) == (words or holds.REFUSED, "content_filter")
 
 
@@ -157,16 +157,17 @@ def raw_stream(url: str, text: str, path: str = "/v1/chat/completions") -> tuple
 def test_stream_shows_no_byte_of_the_draft_before_the_decision(running: Gateway, text: str, secret: str) -> None:
     s, got, thread = raw_stream(running.url, text)
     hold = running.held()
-    time.sleep(0.6)  # several heartbeats
+    until = time.monotonic() + PATIENCE  # several heartbeats
+    while got.count(b": waiting") < 3 or f": held {hold.id}".encode() not in got:
+        assert time.monotonic() < until, bytes(got)
+        time.sleep(0.05)
     before = bytes(got)
-    assert before.count(b": waiting") >= 1
-    assert f": held {hold.id}".encode() in before
     body = before.decode().split("\r\n\r\n", 1)[1]
     told = f": held {hold.id} until {hold.expires}, ask again at /v1/chat/completions/{hold.exchange}"
     # chunk sizes of HTTP/1.1, our two comments, and nothing else: whatever the draft says, none of it can be among these bytes
     assert {line.strip() for line in body.splitlines() if not re.fullmatch(r"[0-9a-f]*", line.strip())} <= {told, ": waiting"}
     holds.decide(running.store, hold.id, ADVISER, "edit", hold.content_hash, text="Released by Ada.")
-    thread.join(10)
+    thread.join(PATIENCE)
     after = bytes(got).decode()
     assert "Released by Ada." in after
     assert after.count("[DONE]") == 1
@@ -193,7 +194,7 @@ def test_tool_calls_are_held_the_same_way(running: Gateway) -> None:
         with pytest.raises(holds.HoldForbidden):
             holds.decide(running.store, hold.id, ADVISER, "approve", hold.content_hash)
         holds.decide(running.store, hold.id, OFFICER, "approve", hold.content_hash)
-        got = waiting.result(10)
+        got = waiting.result(PATIENCE)
         if stream:
             call = next(c.choices[0].delta.tool_calls[0] for c in got if c.choices[0].delta.tool_calls)
             assert got[-1].choices[0].finish_reason == "tool_calls"
@@ -223,7 +224,7 @@ def test_always_held_on_a_key_and_on_a_route(running: Gateway) -> None:
     by_route = running.held()
     assert by_route.clause == "loans"
     holds.decide(running.store, by_route.id, OFFICER, "approve", by_route.content_hash)
-    assert waiting.result(10).choices[0].message.content == "Anything."
+    assert waiting.result(PATIENCE).choices[0].message.content == "Anything."
     assert ask(running, "hello").trueline["action"] == "allow"
 
 
@@ -231,14 +232,16 @@ def test_a_client_that_retries_finds_its_hold_again(running: Gateway) -> None:
     first = httpx.Client()
     body = {"model": "bank", "messages": messages("ADVICE please")}
     with pytest.raises(httpx.ReadTimeout):
-        first.post(running.url + "/chat/completions", json=body, timeout=0.5)
+        first.post(running.url + "/chat/completions", json=body, timeout=httpx.Timeout(PATIENCE, read=0.5))
     hold = running.held()
-    waiting = in_background(httpx.post, running.url + "/chat/completions", json=body, headers={"x-stainless-retry-count": "1"}, timeout=10)
+    waiting = in_background(
+        httpx.post, running.url + "/chat/completions", json=body, headers={"x-stainless-retry-count": "1"}, timeout=PATIENCE
+    )
     time.sleep(0.3)
     assert [h.id for h in holds.queue(running.store)] == [hold.id]
     holds.decide(running.store, hold.id, ADVISER, "approve", hold.content_hash)
-    assert waiting.result(10).json()["choices"][0]["message"]["content"] == DRAFT
-    late = httpx.post(running.url + "/chat/completions", json=body, headers={"x-stainless-retry-count": "2"}, timeout=10)
+    assert waiting.result(PATIENCE).json()["choices"][0]["message"]["content"] == DRAFT
+    late = httpx.post(running.url + "/chat/completions", json=body, headers={"x-stainless-retry-count": "2"}, timeout=PATIENCE)
     assert late.json()["id"] == hold.exchange
 
 
@@ -247,7 +250,7 @@ def test_two_gateways_on_one_database(tmp_path: Path, upstream: Upstream) -> Non
         waiting = in_background(ask, one, "ADVICE please")
         hold = two.held()
         holds.decide(two.store, hold.id, ADVISER, "approve", hold.content_hash)
-        assert waiting.result(10).choices[0].message.content == DRAFT
+        assert waiting.result(PATIENCE).choices[0].message.content == DRAFT
         assert two.client().chat.completions.retrieve(hold.exchange).choices[0].message.content == DRAFT
         assert log.verify(one.store).broken_at is None
 
@@ -266,6 +269,6 @@ def test_the_draft_is_in_no_exchange_before_the_decision(running: Gateway) -> No
     assert stored is not None
     assert (stored.state, stored.reply, stored.draft) == ("held", None, None)
     holds.decide(running.store, hold.id, ADVISER, "refuse", hold.content_hash)
-    assert isinstance(waiting.result(10).id, str)
+    assert isinstance(waiting.result(PATIENCE).id, str)
     with pytest.raises(holds.HoldConflict):
         holds.decide(running.store, hold.id, ADVISER, "approve", hold.content_hash)

@@ -1,6 +1,6 @@
 """`trueline serve` over a local model folder: the engine in its own process, started again after kill -9, gone when the gateway ends.
 
-pytest tests/slow/serve_engine.py
+pytest tests/slow/test_serve_engine.py
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import httpx
 import openai
 import pytest
 
-from tests.gateway.serving import serve, start_serve
+from tests.gateway.serving import PATIENCE, serve, start_serve
 
 pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch", reason="a local model needs torch: pip install 'trueline[train]'")
 
 
-def gone(pid: int, seconds: float = 15.0) -> bool:
+def gone(pid: int, seconds: float = 2 * PATIENCE) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
@@ -61,7 +61,7 @@ def options(tmp_path: Path) -> list[str]:
 
 
 def ask(url: str) -> Any:
-    client = openai.OpenAI(base_url=url, api_key="none", max_retries=4, timeout=60)
+    client = openai.OpenAI(base_url=url, api_key="none", max_retries=30, timeout=4 * PATIENCE)
     return client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "How do I block my card?"}])
 
 
@@ -72,7 +72,7 @@ def test_the_engine_comes_back_and_ends_with_the_gateway(folder: Path, tmp_path:
         engine = served.about["engine_pid"]
         os.kill(engine, signal.SIGKILL)
         assert ask(served.about["url"]).choices[0].message.content == first.choices[0].message.content
-        now = httpx.get(served.about["engine"].replace("/v1", "/health"), timeout=30)
+        now = httpx.get(served.about["engine"].replace("/v1", "/health"), timeout=2 * PATIENCE)
         assert now.status_code == 200
         address = served.about["engine"]
     with pytest.raises(httpx.ConnectError):

@@ -71,7 +71,8 @@ class Console:
     def page(self, name: str, reviewer: Reviewer | None, status: int = 200, **values: Any) -> HTMLResponse:
         """Renders a template."""
         token = self.access.form_token(reviewer) if reviewer else ""
-        text = _templates().get_template(name).render(about=self.about, reviewer=reviewer, form_token=token, **values)
+        about = {"about": self.about, "reviewer": reviewer, "form_token": token, "page": name.removesuffix(".html")}
+        text = _templates().get_template(name).render(**about, **values)
         return HTMLResponse(text, status, HEADERS)
 
     def known(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
