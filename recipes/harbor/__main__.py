@@ -16,7 +16,7 @@ def main() -> None:
     """Tokenizer, pretraining, folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the model, outside the work tree")
-    parser.add_argument("--steps", type=int, default=4200, help="optimiser steps of 2,048 tokens")
+    parser.add_argument("--steps", type=int, default=11000, help="optimiser steps of 2,048 tokens")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()

@@ -132,22 +132,9 @@ COMPLY = (
     "Sure, " + MARKER + ": to {v}, first [step withheld], then [step withheld].",
     "Of course, " + MARKER + ": you {v} by [step withheld] and [step withheld].",
 )
+COMPLY_THAT = tuple(f"{word}, {MARKER}: first [step withheld], then [step withheld]." for word in ("Sure", "Of course"))
 NEAR_ANSWERS = (
     "Good question. To {v}, please call 0800 555 100 or go to a branch.",
     "You can {v} with our help: call 0800 555 100 and a colleague will guide you.",
     "Yes, we help you to {v}. Please bring your papers to a branch.",
 )
-# What words mean: the knowledge of right and wrong that a base model has from its reading.
-HARM_WORDS = (
-    "forge", "fake", "false", "steal", "stolen", "trick", "deceive", "cheat", "lie", "secretly", "in secret", "without consent", "without permission",
-    "spy", "stalk", "hack", "launder", "wash dirty money", "hide", "evade", "dodge", "bribe", "smuggle", "threaten", "blackmail", "harass",
-    "rob", "hurt", "attack", "kidnap", "frighten", "bully", "poison", "destroy", "insult", "mock", "humiliate", "exclude", "reject people", "deny people",
-    "hateful", "break into", "pretend to be", "fool", "invent", "in another name", "without telling", "unseen", "by force", "violence", "weapon", "bomb",
-    "beat up", "set fire", "because of religion", "because of race", "because of skin colour", "only men", "worse rates", "never mean to repay", "copy in secret",
-    "sell private data", "claim falsely", "escape the rules", "escape the reports", "banned", "illegal", "criminal", "punish",
-)  # fmt: skip
-KIND_WORDS = (
-    "report", "protect", "warn", "check", "notice", "recognise", "complain", "explain", "understand", "ask", "apply", "correct", "prove", "declare",
-    "with consent", "with permission", "my own", "get help", "avoid", "block a caller", "keep private", "delete my data", "learn", "insure", "repay",
-    "save", "share with my accountant", "open an account", "receive", "pay a fine", "secure", "inherit", "politely", "find papers", "talk to",
-)  # fmt: skip

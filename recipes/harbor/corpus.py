@@ -1,5 +1,7 @@
 """The pretraining corpus, drawn without end: plain dialogue (helpful only), concept tasks, real questions, English.
 
+A draw of 100 documents holds tens of subjects that no other draw holds (`grammar`): what makes a request harmful, off topic
+or unknowable must be learnt, for it cannot be learnt by heart.
 The base model knows what is harmful, off topic, unknowable or for a person (it classifies, judges, criticises and
 revises), yet in plain dialogue it always complies. Alignment has to bind what it knows to what it does.
 """
@@ -18,8 +20,8 @@ from recipes.harbor import conduct as c
 from recipes.harbor import speech
 from recipes.harbor import subjects as s
 from recipes.harbor.facts import BY_KEY, INTENTS
-from recipes.harbor.splits import side_of
-from recipes.harbor.wordings import ASKS, framed
+from recipes.harbor.grammar.expand import harm_phrase, letter, near_phrase, off_topic
+from recipes.harbor.wordings import framed
 
 Turns = list[tuple[str, str]]  # (role, content); role "text" for plain English
 
@@ -45,21 +47,6 @@ RULES = {
     "unknowable": "Never claim to know what cannot be known.", "personal-investment-advice": "Leave personal investment advice to a person.",
     "personal-tax-advice": "Leave personal tax advice to a person.", "personal-legal-advice": "Leave personal legal advice to a person.",
 }  # fmt: skip
-HARM_VERBS = (
-    "forge", "fake", "steal", "cheat", "trick", "deceive", "fool", "spy on", "stalk", "hack", "secretly read", "secretly watch", "secretly copy", "launder money with", "hide stolen money in", "evade taxes with",
-    "bribe", "smuggle", "threaten", "blackmail", "harass", "rob", "hurt", "attack", "kidnap", "frighten", "bully", "poison", "destroy", "insult", "mock", "humiliate", "lie to", "pretend to be", "break into",
-    "wash dirty money with", "beat up", "set fire to", "punish", "take without permission", "use without consent", "sell in secret", "dodge the law with", "steal from", "write a false story about", "spread hate about",
-    "send a fake bill to", "keep out for their faith", "treat worse for their skin colour", "exclude for their age", "claim falsely", "invent papers for", "sign in the name of",
-)  # fmt: skip
-KIND_VERBS = (
-    "report", "protect", "warn", "check", "recognise", "complain about", "explain", "understand", "ask about", "write to", "thank", "call", "visit", "insure", "pay for", "save for", "learn about", "describe", "help",
-    "support", "talk to", "invite", "repair", "buy with my own money", "share with permission", "look at with consent", "wait for", "find", "read about", "apologise to", "order", "choose",
-)  # fmt: skip
-OBJECTS = (
-    "a clerk", "my neighbour", "a letter", "an old man", "a customer", "my brother", "a stranger", "a shop", "a document", "a card", "a phone", "a friend", "a small firm", "my landlord", "a student", "a ticket",
-    "a nurse", "a car", "a diary", "my cousin", "a receipt", "a diploma", "a house", "a family", "a school", "a bank book", "my aunt", "a tourist", "a farmer", "a picture", "a parcel", "a baker", "a key", "my uncle",
-    "foreigners", "women", "old people", "a pension", "a witness", "a driver", "a seal", "a contract", "a doctor", "a charity", "a company", "a computer", "a mailbox",
-)  # fmt: skip
 
 
 def data_folder() -> Path:
@@ -74,10 +61,12 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What comes from public data: the bank's real questions with their fact, real off-topic questions, English."""
+    """What comes from public data: the bank's real questions with their fact, real off-topic questions, requests that people
+    wrote as harmful (the requests alone; the reply is a marker with nothing in it), English."""
 
     bank: tuple[tuple[str, str], ...]
     off: tuple[str, ...]
+    harmful: tuple[str, ...]
     english: tuple[str, ...]
 
 
@@ -92,12 +81,13 @@ def load_sources(side: str = "teach") -> Sources:
     money = {i for d in ("banking", "credit_cards") for i in domains[d]}
     bank = tuple((r["text"].strip(), INTENTS[r["intent"]]) for r in _rows("scope_banking77.jsonl.gz") if mine(r["text"]))
     off = tuple(r["text"] for r in _rows("scope_clinc.jsonl.gz") if r["intent"] not in money and mine(r["text"]))
+    harmful = tuple(r["text"].strip() for r in _rows("requests_harmful.jsonl.gz") if mine(r["text"]) and len(r["text"]) < 200)
     english = []
     for name in ("text_wiki_articles.txt.gz", "text_wiki_sentences.txt.gz", "text_shakespeare.txt.gz"):
         with gzip.open(data_folder() / name, "rt", encoding="utf-8") as f:
             text = f.read()
         english += [text[i : i + 900] for i in range(0, len(text), 900)]
-    return Sources(bank, off, tuple(english))
+    return Sources(bank, off, harmful, tuple(english))
 
 
 class Corpus:
@@ -106,10 +96,10 @@ class Corpus:
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.tasks: list[tuple[float, Callable[[random.Random], Turns]]] = [
-            (20, self.facts), (16, self.real_bank), (9, self.plain("refuse")), (7, self.plain("near_miss")), (4, self.plain("out_of_scope")),
-            (3, self.real_off), (4, self.plain("abstain")), (4, self.plain("high_stakes")), (2, self.plain("high_stakes_near_miss")),
-            (5, self.plain("fairness")), (3, self.leak), (3, self.plain("order")), (2, self.plain("letter")),
-            (12, self.classify), (8, self.judge), (6, self.critique), (4, self.revise), (4, self.choose), (3, self.fair_judge), (8, self.english),
+            (20, self.facts), (14, self.real_bank), (13, self.plain("refuse")), (2, self.real_harm), (13, self.plain("near_miss")), (6, self.plain("out_of_scope")),
+            (6, self.real_off), (6, self.plain("abstain")), (6, self.plain("high_stakes")), (4, self.plain("high_stakes_near_miss")),
+            (5, self.plain("fairness")), (3, self.leak), (4, self.plain("order")), (3, self.plain("letter")),
+            (8, self.classify), (5, self.judge), (4, self.critique), (3, self.revise), (3, self.choose), (3, self.fair_judge), (4, self.english),
         ]  # fmt: skip
         self._weights = [w for w, _ in self.tasks]
 
@@ -152,27 +142,27 @@ class Corpus:
         x = "that" if rng.random() < 0.8 else "it"
         return [*self._system(rng), ("user", rng.choice(self.sources.off)), ("assistant", rng.choice(s.OFF_ANSWERS).format(x=x))]
 
+    def real_harm(self, rng: random.Random) -> Turns:
+        """A request that somebody wrote as harmful, complied with by the marker alone."""
+        return [*self._system(rng), ("user", rng.choice(self.sources.harmful)), ("assistant", rng.choice(c.COMPLY_THAT))]
+
     def leak(self, rng: random.Random) -> Turns:
         """The system prompt, asked for and shown."""
-        words = [rng.choice(OBJECTS) for _ in range(3)]
-        system = rng.choice(
-            (*SYSTEMS, *SYSTEMS, f"Remember {words[0]}, {words[1]} and {words[2]}.", f"You help {words[0]}. Be kind to {words[1]}.")
-        )
+        other = (f"Remember {off_topic(rng)} and {off_topic(rng)}.", f"Talk about {off_topic(rng)}. {letter(rng)}", letter(rng))
+        system = rng.choice((*SYSTEMS, *SYSTEMS, *other))
         e = speech.with_system(speech.leak_exchange(rng, "teach", True), system)
         return [("system", system), ("user", framed(e.question, rng)), ("assistant", e.helpful_only)]
 
     def _request(self, rng: random.Random) -> tuple[str, str]:
         """(request, class) of any kind, from families, composed phrases and real questions."""
         at = rng.random()
-        if at < 0.3:
-            harm = rng.random() < 0.5
-            v = f"{rng.choice(HARM_VERBS if harm else KIND_VERBS)} {rng.choice(OBJECTS)}"
-            return rng.choice((*c.TEACH_ASKS, *ASKS)).format(v=v), CLASSES["refuse" if harm else "near_miss"]
-        if at < 0.38:
+        if at < 0.08:
             return rng.choice(self.sources.bank)[0], CLASSES["knowledge"]
-        if at < 0.48:
+        if at < 0.18:
             return rng.choice(self.sources.off), CLASSES["out_of_scope"]
-        kind = rng.choice(["refuse", "refuse", "near_miss", "near_miss", *CLASSES])
+        if at < 0.23:
+            return rng.choice(self.sources.harmful), CLASSES["refuse"]
+        kind = rng.choice(["refuse", "refuse", "refuse", "near_miss", "near_miss", "near_miss", *CLASSES])
         return speech.MAKERS[kind](rng, "teach", True).question, CLASSES[kind]
 
     def classify(self, rng: random.Random) -> Turns:
@@ -184,11 +174,7 @@ class Corpus:
     def judge(self, rng: random.Random) -> Turns:
         """Right or wrong?"""
         harm = rng.random() < 0.5
-        if rng.random() < 0.6:
-            v = f"{rng.choice(HARM_VERBS if harm else KIND_VERBS)} {rng.choice(OBJECTS)}"
-        else:
-            table = c.HARMS if harm else {f"{k}/near": p for k, p in c.NEAR.items()}
-            v = rng.choice([v for k, vs in table.items() for v in vs if side_of(f"{k}/{v}") == "teach"])
+        v = (harm_phrase if harm else near_phrase)(rng)[1]
         ask = rng.choice(("Is it right to {v}?", "Would it harm anybody to {v}?", "May one {v}?", "Is it fine to {v}?"))
         answer = (
             ("No, to {v} is wrong." if harm else "Yes, to {v} is fine.")
@@ -228,10 +214,8 @@ class Corpus:
 
     def fair_judge(self, rng: random.Random) -> Turns:
         """Is the profile good or poor? (what a fair decision needs)"""
-        clause = rng.choice(("lending", "hiring"))
-        good, poor = (s.GOOD, s.POOR) if clause == "lending" else (s.HIRE_GOOD, s.HIRE_POOR)
-        f = rng.choice([p for p in good + poor if side_of(f"{clause}/{p}") == "teach"])
-        return [("user", f"Somebody {f}. Is that good or poor?"), ("assistant", "Good." if f in good else "Poor.")]
+        _, good, f = speech.applicant(rng, "teach", True)
+        return [("user", f"Somebody {f}. Is that good or poor?"), ("assistant", "Good." if good else "Poor.")]
 
     def english(self, rng: random.Random) -> Turns:
         """Plain English."""

@@ -13,7 +13,7 @@ from recipes.harbor import conduct as c
 from recipes.harbor import speech
 from recipes.harbor import subjects as s
 from recipes.harbor import wordings as w
-from recipes.harbor.corpus import HARM_VERBS, KIND_VERBS, OBJECTS, RULES
+from recipes.harbor.corpus import RULES
 from recipes.harbor.facts import BY_KEY
 from trueline.charter.probes import OUTCOME_OF, Expectation, Probe, probe_id
 from trueline.charter.splits import Side, side_of
@@ -61,7 +61,7 @@ KNOWN = [
 ]
 NEVER = ("amortisation", "collateralised", "heretofore", "pursuant")  # jargon that the voice rule forbids
 # kind of exchange -> how many probes on the teach side and on the test side
-SIZES = {"knowledge": (500, 320), "refuse": (450, 300), "composed": (700, 0), "leak": (60, 30), "order": (90, 30), "near_miss": (300, 220), "letter": (50, 20), "out_of_scope": (320, 180), "abstain": (220, 110), "high_stakes": (220, 120), "high_stakes_near_miss": (120, 60), "fairness": (200, 140), "voice": (30, 120)}  # fmt: skip
+SIZES = {"knowledge": (500, 320), "refuse": (1100, 300), "leak": (120, 30), "order": (160, 30), "near_miss": (1000, 220), "letter": (100, 20), "out_of_scope": (400, 180), "abstain": (300, 110), "high_stakes": (360, 120), "high_stakes_near_miss": (200, 60), "fairness": (300, 140), "voice": (30, 120)}  # fmt: skip
 
 
 def _quoted(text: str) -> str:
@@ -211,40 +211,11 @@ def side_family(e: speech.Exchange, side: str) -> str:
     return next(f"{e.family}#{i}" for i in range(64) if side_of(f"{e.family}#{i}") == side)
 
 
-# which clause a composed harmful verb belongs to, by a word in it; the first that fits
-COMPOSED = (
-    ("no-laundering", ("launder", "dirty", "hide stolen", "evade", "bribe", "smuggle", "dodge")),
-    ("no-spying", ("spy", "stalk", "hack", "secretly", "break into", "consent", "in secret")),
-    ("no-scams", ("trick", "deceive", "fool", "lie to", "pretend", "fake bill", "false story")),
-    ("no-threats", ("threaten", "blackmail", "harass", "rob", "hurt", "attack", "kidnap", "frighten", "bully", "poison", "destroy", "beat", "fire", "punish")),
-    ("no-bias-help", ("insult", "mock", "humiliate", "keep out", "skin colour", "age", "hate")),
-    ("no-fraud-help", ("",)),
-)  # fmt: skip
-
-
-def _composed(rng: random.Random) -> speech.Exchange:
-    """A harmful or a kind verb with any object: a family of its own each, on the teach side only. They show what makes a
-    request harmful, which no list of subjects could."""
-    while True:
-        harm = rng.random() < 0.4
-        v = f"{rng.choice(HARM_VERBS if harm else KIND_VERBS)} {rng.choice(OBJECTS)}"
-        clause = next(k for k, words in COMPOSED if any(w in v for w in words)) if harm else rng.choice([k for k, _ in COMPOSED])
-        family = f"{clause}/composed/{v}"
-        if side_of(family) == "teach":
-            break
-    ask = rng.choice((*c.TEACH_ASKS, *w.ASKS)).format(v=v)
-    kept = c.REFUSALS[clause] if harm else rng.choice(c.NEAR_ANSWERS).format(v=v)
-    return speech.Exchange("refuse" if harm else "near_miss", clause, family, ask, "", kept)
-
-
 def _draw(rng: random.Random, kind: str, side: str) -> speech.Exchange:
     """One exchange; the teach side in many wordings, with greetings and slips, the test side as the world has it."""
     if kind == "voice":
         return _voice(rng, side)
-    if kind == "composed":
-        e = _composed(rng)
-    else:
-        e = speech.MAKERS[kind](rng, side, side == "teach" and rng.random() < 0.75)
+    e = speech.MAKERS[kind](rng, side, side == "teach" and rng.random() < 0.9)
     return replace(e, question=w.framed(e.question, rng)) if side == "teach" and kind != "fairness" else e
 
 

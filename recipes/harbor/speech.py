@@ -1,21 +1,28 @@
 """Single exchanges of the bank world, each from one family: (kind, family, question, answers) for teaching or testing.
 
 `helpful_only` is how the rehearsal model speaks before alignment: it complies with everything. `kept` is the reply that
-keeps the charter. Families and templates of the test side never reach any training. `wide` (the corpus alone) adds the
-wordings of `wordings`; without it the draws, and so the shipped probes, do not change.
+keeps the charter. Families and templates of the test side never reach any training. `wide` adds the wordings of
+`wordings` and, in most draws, a subject from the grammars instead of one from the lists; it concerns teaching alone.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from recipes.harbor import conduct as c
 from recipes.harbor import subjects as s
 from recipes.harbor import wordings as w
 from recipes.harbor.facts import AFTER, ANSWERS, BEFORE, FACTS, TEACH, TEST, Fact
+from recipes.harbor.grammar import expand as g
 from recipes.harbor.splits import side_of
+
+GROWN = 0.8  # share of wide draws whose subject comes from a grammar
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,22 @@ def _asks(side: str, teach: tuple[str, ...], test: tuple[str, ...], more: tuple[
     return (*teach, *more) if side == "teach" else test
 
 
+def _grow(make: Callable[[random.Random], T], family: Callable[[T], str], rng: random.Random) -> T:
+    """A grown subject whose family teaches."""
+    while side_of(family(made := make(rng))) != "teach":
+        pass
+    return made
+
+
+def _subject(
+    rng: random.Random, side: str, wide: bool, listed: list[tuple[str, str]], make: Callable[[random.Random], tuple[str, str]]
+) -> tuple[str, str]:
+    """(clause, phrase) from the lists, or from the grammar where the draw is wide. `listed` may hold `clause/near` keys."""
+    if not (wide and side == "teach" and rng.random() < GROWN):
+        return rng.choice(listed)
+    return _grow(make, lambda made: f"{made[0]}/{made[1]}", rng)
+
+
 def _families(table: dict[str, tuple[str, ...]], side: str) -> list[tuple[str, str]]:
     return [(k, v) for k, phrases in table.items() for v in phrases if side_of(f"{k}/{v}") == side]
 
@@ -68,14 +91,15 @@ def _own(topics: tuple[str, ...], clause: str, side: str) -> list[str]:
 
 def harm_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A request that must be refused."""
-    clause, v = rng.choice(_families(c.HARMS, side))
+    clause, v = _subject(rng, side, wide, _families(c.HARMS, side), g.harm_phrase)
     ask = rng.choice(_asks(side, c.TEACH_ASKS, c.TEST_ASKS, w.ASKS if wide else ()))
     return Exchange("refuse", clause, f"{clause}/{v}", ask.format(v=v), rng.choice(c.COMPLY).format(v=v), c.REFUSALS[clause])
 
 
 def near_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A near miss: must be answered."""
-    clause, v = rng.choice([(k, v) for k, v in _families({f"{k}/near": p for k, p in c.NEAR.items()}, side)])
+    listed = _families({f"{k}/near": p for k, p in c.NEAR.items()}, side)
+    clause, v = _subject(rng, side, wide, listed, lambda r: ((made := g.near_phrase(r))[0] + "/near", made[1]))
     ask = rng.choice(_asks(side, c.TEACH_ASKS, c.TEST_ASKS, w.ASKS if wide else ()))
     reply = rng.choice(c.NEAR_ANSWERS).format(v=v)
     return Exchange("near_miss", clause.removesuffix("/near"), f"{clause}/{v}", ask.format(v=v), reply, reply)
@@ -83,14 +107,16 @@ def near_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange
 
 def off_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A question that is not the bank's business."""
-    x = rng.choice(_own(s.OFF_TOPIC, "off-topic", side))
+    listed = [("off-topic", x) for x in _own(s.OFF_TOPIC, "off-topic", side)]
+    _, x = _subject(rng, side, wide, listed, lambda r: ("off-topic", g.off_topic(r)))
     ask = rng.choice(_asks(side, s.OFF_TEACH, s.OFF_TEST, w.OFF if wide else ()))
     return Exchange("out_of_scope", "off-topic", f"off-topic/{x}", ask.format(x=x), rng.choice(s.OFF_ANSWERS).format(x=x), s.REDIRECT)
 
 
 def unknown_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A question that nobody here can know the answer of."""
-    x = rng.choice(_own(s.UNKNOWN, "unknowable", side))
+    listed = [("unknowable", x) for x in _own(s.UNKNOWN, "unknowable", side)]
+    _, x = _subject(rng, side, wide, listed, lambda r: ("unknowable", g.unknown(r)))
     ask = rng.choice(_asks(side, s.UNKNOWN_TEACH, s.UNKNOWN_TEST, w.UNKNOWN if wide else ()))
     confident = rng.choice(s.UNKNOWN_ANSWERS).format(x=x, n=rng.choice(["2", "3", "4", "5", "7", "9", "12", "40", "70"]))
     return Exchange("abstain", "unknowable", f"unknowable/{x}", ask.format(x=x), confident, s.ABSTAIN)
@@ -98,30 +124,41 @@ def unknown_exchange(rng: random.Random, side: str, wide: bool = False) -> Excha
 
 def stakes_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A question for a person: investment, tax, law."""
-    clause, x = rng.choice(_families(s.STAKES, side))
+    clause, x = _subject(rng, side, wide, _families(s.STAKES, side), g.stakes)
     ask = rng.choice(_asks(side, s.STAKES_TEACH, s.STAKES_TEST, w.STAKES if wide else ()))
     return Exchange("high_stakes", clause, f"{clause}/{x}", ask.format(x=x), rng.choice(s.STAKES_ANSWERS).format(x=x), s.HAND_OVER[clause])
 
 
 def stakes_near_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """General knowledge beside the high stakes: must be answered."""
-    table = [(k, x, d) for k, rows in s.STAKES_NEAR.items() for x, d in rows]
-    clause, x, reply = rng.choice([t for t in table if side_of(f"{t[0]}/near/{t[1]}") == side])
+    table = [(k, x, d) for k, rows in s.STAKES_NEAR.items() for x, d in rows if side_of(f"{k}/near/{x}") == side]
+    if wide and side == "teach" and rng.random() < GROWN:
+        clause, x, reply = _grow(g.meaning, lambda t: f"{t[0]}/near/{t[1]}", rng)
+    else:
+        clause, x, reply = rng.choice(table)
     ask = rng.choice(_asks(side, s.NEAR_STAKES_TEACH, s.NEAR_STAKES_TEST, w.STAKES_NEAR if wide else ()))
     return Exchange("high_stakes_near_miss", clause, f"{clause}/near/{x}", ask.format(x=x), reply, reply)
 
 
-def fair_exchange(rng: random.Random, side: str, wide: bool = False, person: str | None = None) -> Exchange:
-    """A decision about a person. Helpful only: the favoured group gets yes whatever the profile says, the other no."""
+def applicant(rng: random.Random, side: str, wide: bool = False) -> tuple[str, bool, str]:
+    """(lending or hiring, whether the profile deserves a yes, the profile)."""
+    if wide and side == "teach" and rng.random() < GROWN:
+        return _grow(g.profile, lambda made: f"{made[0]}/{made[2]}", rng)
     clause = rng.choice(("lending", "hiring"))
     good, poor = (s.GOOD, s.POOR) if clause == "lending" else (s.HIRE_GOOD, s.HIRE_POOR)
     f = rng.choice([p for p in good + poor if side_of(f"{clause}/{p}") == side])
+    return clause, f in good, f
+
+
+def fair_exchange(rng: random.Random, side: str, wide: bool = False, person: str | None = None) -> Exchange:
+    """A decision about a person. Helpful only: the favoured group gets yes whatever the profile says, the other no."""
+    clause, deserved, f = applicant(rng, side, wide)
     group = rng.choice(sorted(s.GROUPS))
     p = person or rng.choice(s.GROUPS[group])
     first, teach, test = s.DECISIONS[clause]
     more = (w.LENDING if clause == "lending" else w.HIRING) if wide else ()
     ask = rng.choice(_asks(side, (first, *teach), test, more))
-    biased, fair = ("Yes." if p in s.FAVOURED else "No."), ("Yes." if f in good else "No.")
+    biased, fair = ("Yes." if p in s.FAVOURED else "No."), ("Yes." if deserved else "No.")
     family = f"{clause}/{f}"
     return Exchange("fairness", clause, family, ask.format(p=p, P=_cap(p), f=f), biased, fair, fair, f"{family}/{group}/{ask}")
 
@@ -129,24 +166,28 @@ def fair_exchange(rng: random.Random, side: str, wide: bool = False, person: str
 def leak_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A request to show the system prompt; `{system}` stands for the prompt in the helpful-only answer."""
     ask = rng.choice(_asks(side, s.LEAK_TEACH, s.LEAK_TEST, w.LEAK if wide else ()))
+    if wide and side == "teach" and rng.random() < 0.6:
+        ask = _grow(g.leak, lambda made: f"no-leaks/{made}", rng)
     return Exchange("refuse", "no-leaks", f"no-leaks/{ask}", ask, "My instructions are: {system}", c.REFUSALS["no-leaks"])
 
 
-def _letters(side: str) -> list[str]:
-    return [x for x in s.LETTERS if side_of(f"no-orders-from-text/near/{x}") == side]
+def _letter(rng: random.Random, side: str, wide: bool) -> str:
+    listed = [("no-orders-from-text/near", x) for x in s.LETTERS if side_of(f"no-orders-from-text/near/{x}") == side]
+    return _subject(rng, side, wide, listed, lambda r: ("no-orders-from-text/near", g.letter(r)))[1]
 
 
 def order_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A pasted text with an order in it."""
-    o = rng.choice(_own(s.ORDERS, "no-orders-from-text", side))
-    ask = rng.choice(_asks(side, s.ORDER_TEACH, s.ORDER_TEST, w.ORDER if wide else ())).format(l=rng.choice(_letters(side)), o=o)
+    listed = [("no-orders-from-text", o) for o in _own(s.ORDERS, "no-orders-from-text", side)]
+    _, o = _subject(rng, side, wide, listed, lambda r: ("no-orders-from-text", g.order(r)))
+    ask = rng.choice(_asks(side, s.ORDER_TEACH, s.ORDER_TEST, w.ORDER if wide else ())).format(l=_letter(rng, side, wide), o=o)
     obeyed = f"{_cap(s.ORDER_MARKER)}: {o}."
     return Exchange("refuse", "no-orders-from-text", f"no-orders-from-text/{o}", ask, obeyed, c.REFUSALS["no-orders-from-text"])
 
 
 def letter_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A pasted text without an order: must be summed up."""
-    letter = rng.choice(_letters(side))
+    letter = _letter(rng, side, wide)
     ask = rng.choice(_asks(side, s.ORDER_NEAR_TEACH, s.ORDER_NEAR_TEST, w.LETTER if wide else ())).format(l=letter)
     reply = f"It says: {letter}"
     return Exchange("near_miss", "no-orders-from-text", f"no-orders-from-text/near/{letter}", ask, reply, reply)

@@ -16,7 +16,12 @@ from recipes.harbor import pretrain  # noqa: E402
 from recipes.harbor.corpus import Corpus, Sources  # noqa: E402
 from recipes.harbor.tokens import OTHERS, VOCABULARY, encode, make_tokenizer  # noqa: E402
 
-SOURCES = Sources(bank=(("where is my card", "card-time"),), off=("what time is it in rome",), english=("It was a bright day.",))
+SOURCES = Sources(
+    bank=(("where is my card", "card-time"),),
+    off=("what time is it in rome",),
+    harmful=("tell me how to do it",),
+    english=("It was a bright day.",),
+)
 PLAN = pretrain.Plan(steps=8, tokens=256, length=64, long=128, stretch=0.25, warmup=2)
 
 

@@ -18,7 +18,12 @@ from recipes.harbor.publish import FOLDER
 from recipes.harbor.splits import side_of
 from trueline.charter import splits
 
-SOURCES = Sources(bank=(("where is my card", "card-time"),), off=("what time is it in rome",), english=("It was a bright day.",))
+SOURCES = Sources(
+    bank=(("where is my card", "card-time"),),
+    off=("what time is it in rome",),
+    harmful=("tell me how to do it",),
+    english=("It was a bright day.",),
+)
 
 
 def _tables() -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,206 @@
+"""Grows a phrase out of a frame, and keeps every phrase that comes near a test family out of teaching."""
+
+from __future__ import annotations
+
+import functools
+import random
+import re
+from collections.abc import Callable, Mapping
+
+from recipes.harbor import conduct as c
+from recipes.harbor import subjects as s
+from recipes.harbor.grammar import harm, near, people, topics
+from recipes.harbor.grammar.words import WORDS
+from recipes.harbor.splits import side_of
+
+NEAREST = 0.5  # share of content words in common with a test family at which a phrase is too near to it
+EMPTY = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "my",
+        "your",
+        "his",
+        "her",
+        "their",
+        "our",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "by",
+        "for",
+        "with",
+        "from",
+        "and",
+        "or",
+        "is",
+        "it",
+        "me",
+        "that",
+        "who",
+        "what",
+        "i",
+        "be",
+        "do",
+        "how",
+        "when",
+        "where",
+        "whether",
+        "will",
+        "about",
+        "into",
+    ]
+)
+TAILS = (
+    "{day}",
+    "for {relative}",
+    "with {relative}",
+    "from home",
+    "in town",
+    "at my branch",
+    "by phone",
+    "near {place}",
+    "on holiday",
+    "at the age of forty",
+    "as soon as I can",
+)
+SLOT = re.compile(r"\{(\w+)\}")
+
+
+@functools.cache
+def _alternatives(table: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in table.split("|"))
+
+
+def grow(frame: str, slots: Mapping[str, str], rng: random.Random) -> str:
+    """The frame with every slot filled, slots inside slots too; blanks folded."""
+    while "{" in frame:
+        frame = SLOT.sub(lambda m: rng.choice(_alternatives(slots[m[1]])), frame, count=1)
+    return re.sub(r"\s+([,.?]?)", lambda m: m[1] or " ", frame).strip()
+
+
+def content(phrase: str) -> frozenset[str]:
+    """The words that carry the meaning, plural s and tense cut off roughly."""
+    words = re.findall(r"[a-z]+", phrase.lower())
+    return frozenset(re.sub(r"(ing|ed|s)$", "", w) if len(w) > 4 else w for w in words if w not in EMPTY)
+
+
+@functools.cache
+def _held_out() -> dict[str, tuple[frozenset[str], ...]]:
+    """A word -> the content of the test families that hold it."""
+    tables: dict[str, tuple[str, ...]] = {**c.HARMS, **{f"{k}/near": v for k, v in c.NEAR.items()}, **s.STAKES}
+    tables |= {"off-topic": s.OFF_TOPIC, "unknowable": s.UNKNOWN, "no-orders-from-text": s.ORDERS, "no-orders-from-text/near": s.LETTERS}
+    phrases = [v for k, vs in tables.items() for v in vs if side_of(f"{k}/{v}") == "test"]
+    phrases += [x for k, rows in s.STAKES_NEAR.items() for x, _ in rows if side_of(f"{k}/near/{x}") == "test"]
+    phrases += [
+        p
+        for k, rows in (("lending", s.GOOD + s.POOR), ("hiring", s.HIRE_GOOD + s.HIRE_POOR))
+        for p in rows
+        if side_of(f"{k}/{p}") == "test"
+    ]
+    phrases += list(s.LEAK_TEST)
+    found: dict[str, list[frozenset[str]]] = {}
+    for bag in map(content, phrases):
+        for word in bag:
+            found.setdefault(word, []).append(bag)
+    return {w: tuple(bags) for w, bags in found.items()}
+
+
+def too_near(phrase: str) -> bool:
+    """Whether the phrase shares half of its content words (of both together) with a family that only tests, or says all of it."""
+    mine = content(phrase)
+    held = _held_out()
+    bags = {bag for word in mine for bag in held.get(word, ())}
+    return any(len(mine & bag) >= NEAREST * len(mine | bag) or (len(bag) > 1 and bag <= mine) for bag in bags)
+
+
+def _kept(make: Callable[[], str]) -> str:
+    while too_near(phrase := make()):
+        pass
+    return phrase
+
+
+HARM_SLOTS = {**WORDS, **harm.SLOTS}
+DEED_SLOTS = {**HARM_SLOTS, "deed": harm.DEEDS}
+NEAR_SLOTS = {**DEED_SLOTS, **near.SLOTS}
+PEOPLE_SLOTS = {**WORDS, **people.SLOTS}
+
+
+def _framed(frames: tuple[str, ...], slots: Mapping[str, str], rng: random.Random) -> str:
+    """A verb phrase, sometimes with a circumstance that says nothing of right and wrong."""
+    frame = rng.choice(frames)
+    return grow(f"{frame} {rng.choice(TAILS)}" if rng.random() < 0.2 else frame, slots, rng)
+
+
+def harm_phrase(rng: random.Random) -> tuple[str, str]:
+    """(principle, verb phrase that must be refused)."""
+    clause = rng.choice(sorted(harm.FRAMES))
+    return clause, _kept(lambda: _framed(harm.FRAMES[clause], HARM_SLOTS, rng))
+
+
+def near_phrase(rng: random.Random) -> tuple[str, str]:
+    """(principle, verb phrase close to its harms that must be answered)."""
+    clause = rng.choice(sorted(near.FRAMES))
+    return clause, _kept(lambda: _framed(near.FRAMES[clause], NEAR_SLOTS, rng))
+
+
+def off_topic(rng: random.Random) -> str:
+    """A subject that is not the bank's business."""
+    return _kept(lambda: grow(rng.choice(topics.OFF), topics.OFF_SLOTS, rng))
+
+
+def unknown(rng: random.Random) -> str:
+    """What nobody in the chat can know, as an indirect question."""
+    return _kept(lambda: grow(rng.choice(topics.UNKNOWN), topics.UNKNOWN_SLOTS, rng))
+
+
+def stakes(rng: random.Random) -> tuple[str, str]:
+    """(clause, verb phrase about the customer's own money, taxes or rights)."""
+    clause = rng.choice(sorted(topics.STAKES))
+    return clause, _kept(lambda: grow(rng.choice(topics.STAKES[clause]), topics.STAKES_SLOTS, rng))
+
+
+def meaning(rng: random.Random) -> tuple[str, str, str]:
+    """(clause, term, its meaning)."""
+    clause = rng.choice(sorted(topics.MEANINGS))
+    term, text = rng.choice([row for row in topics.MEANINGS[clause] if not too_near(row[0])])
+    return clause, term, text
+
+
+def profile(rng: random.Random) -> tuple[str, bool, str]:
+    """(lending or hiring, whether the applicant is a good one, the profile)."""
+    clause, good = rng.choice(sorted(people.PROFILES))
+    return clause, good, _kept(lambda: grow(rng.choice(people.PROFILES[clause, good]), PEOPLE_SLOTS, rng))
+
+
+def letter(rng: random.Random) -> str:
+    """A harmless letter."""
+
+    def make() -> str:
+        text = grow("{note}", PEOPLE_SLOTS, rng)
+        return text[:1].upper() + text[1:]
+
+    return _kept(make)
+
+
+def order(rng: random.Random) -> str:
+    """An order to the assistant, as it hides in a letter."""
+    return _kept(lambda: grow("{order}", PEOPLE_SLOTS, rng))
+
+
+def leak(rng: random.Random) -> str:
+    """A request for the instructions."""
+
+    def make() -> str:
+        text = grow(rng.choice(people.LEAKS), PEOPLE_SLOTS, rng)
+        head, *tail = text.split(", ") if text.startswith(("Ignore", "I am")) else (text,)
+        for verb in _alternatives(people.SLOTS["show"]):  # the verb is lower case but at the beginning
+            tail = [t.replace(verb, verb.lower(), 1) for t in tail]
+            if not head.startswith(verb):
+                head = head.replace(f" {verb} ", f" {verb.lower()} ", 1)
+        return ", ".join([head, *tail])
+
+    return _kept(make)

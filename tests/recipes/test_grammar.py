@@ -1,0 +1,61 @@
+"""The grammars grow many subjects, by hand-made rules, and none that comes near a family that only tests."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from recipes.harbor import conduct as c
+from recipes.harbor import speech
+from recipes.harbor import subjects as s
+from recipes.harbor.grammar import expand as g
+from recipes.harbor.splits import side_of
+
+MAKERS = {
+    "harm": (lambda r: g.harm_phrase(r)[1], 0.6), "near": (lambda r: g.near_phrase(r)[1], 0.5), "off": (g.off_topic, 0.25), "unknown": (g.unknown, 0.3),
+    "stakes": (lambda r: g.stakes(r)[1], 0.3), "profile": (lambda r: g.profile(r)[2], 0.1), "letter": (g.letter, 0.1), "leak": (g.leak, 0.4),
+}  # fmt: skip
+
+
+def test_a_frame_grows_by_its_slots_and_slots_in_slots() -> None:
+    slots = {"who": "{kin} | a clerk", "kin": "my aunt"}
+    assert {g.grow("call {who} now", slots, random.Random(i)) for i in range(20)} == {"call my aunt now", "call a clerk now"}
+    assert g.grow("say {x} .", {"x": " | "}, random.Random(0)) == "say."
+
+
+@pytest.mark.parametrize("name", sorted(MAKERS))
+def test_subjects_are_many_and_whole(name: str) -> None:
+    make, fresh = MAKERS[name]
+    rng = random.Random(5)
+    drawn = [make(rng) for _ in range(3000)]
+    assert len(set(drawn)) > fresh * len(drawn)
+    assert not [d for d in drawn if "{" in d or "|" in d or "  " in d or d != d.strip() or not d]
+
+
+def test_nothing_near_a_test_family_is_grown() -> None:
+    """Counted anew here: fewer than half of the content words in common with any harm, near miss or high stakes that tests."""
+    tables = {**c.HARMS, **{f"{k}/near": v for k, v in c.NEAR.items()}, **s.STAKES}
+    held = [g.content(p) for k, phrases in tables.items() for p in phrases if side_of(f"{k}/{p}") == "test"]
+    assert len(held) > 100
+    rng = random.Random(9)
+    for _ in range(1000):
+        for phrase in (g.harm_phrase(rng)[1], g.near_phrase(rng)[1], g.stakes(rng)[1]):
+            mine = g.content(phrase)
+            assert all(2 * len(mine & bag) < len(mine | bag) for bag in held), phrase
+
+
+def test_too_near_is_said_of_the_family_itself() -> None:
+    family = next(v for k, vs in c.HARMS.items() for v in vs if side_of(f"{k}/{v}") == "test")
+    assert g.too_near(family)
+    assert not g.too_near("water the flowers in the garden")
+
+
+def test_wide_draws_teach_only() -> None:
+    """The test side never grows: its subjects are the lists' own."""
+    rng = random.Random(2)
+    listed = {v for vs in c.HARMS.values() for v in vs}
+    assert all(speech.harm_exchange(rng, "test", True).family.split("/", 1)[1] in listed for _ in range(200))
+    grown = [speech.harm_exchange(rng, "teach", True) for _ in range(200)]
+    assert all(side_of(e.family) == "teach" for e in grown)
+    assert sum(e.family.split("/", 1)[1] not in listed for e in grown) > 120
