@@ -99,3 +99,18 @@ def test_a_stream() -> None:
 def test_a_stream_without_an_end_is_an_error(events: list[Any]) -> None:
     with pytest.raises(ModelError):
         talk(Answer(events), stream=True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_block_that_comes_as_an_error_is_a_reply_that_says_blocked(stream: bool) -> None:
+    told = {"type": "error", "error": {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"}}
+    found, _ = talk(Answer(told, 400), stream=stream)
+    if stream:
+        assert [d.finish_reason for d in found] == ["content_filter"]
+    else:
+        assert (found.text, found.blocked, found.finish_reason) == ("", True, "content_filter")
+
+
+def test_another_refused_request_stays_an_error() -> None:
+    with pytest.raises(ModelError, match="too long"):
+        talk(Answer({"error": {"type": "invalid_request_error", "message": "prompt is too long"}}, 400))

@@ -11,6 +11,7 @@ from trueline.charter.turns import Message, ToolCall
 from trueline.core.chat import ChatDelta, ChatReply, ChatRequest, Sampling
 from trueline.errors import ModelError, ModelUnavailable
 from trueline.models.openai_chat import OpenAIChat
+from trueline.models.wire import Wire
 
 ASK = ChatRequest((Message("system", "Be brief."), Message("user", "Hello")), Sampling(max_tokens=9, seed=3))
 
@@ -225,3 +226,80 @@ def test_a_stream_is_asked_again_before_it_began_and_never_after() -> None:
 def test_a_stream_that_does_not_finish_is_an_error(events: list[Any]) -> None:
     with pytest.raises(ModelError):
         pieces([Answer(events)], tries=1)
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"choices": [{"message": {"content": "x"}}], "n": ' + "9" * 6000 + "}", "<html>", ""])
+def test_an_answer_that_cannot_be_read_is_one_line(body: str) -> None:
+    with pytest.raises(ModelError, match="no JSON") as caught:
+        one([Answer(body)])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wait", ["\u00b2", "soon", "inf", "nan", "-3", "Wed, 99 Foo 2026"])
+def test_a_strange_retry_after_is_no_reason_to_fail(wait: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trueline.models.wire.Wire._wait", _quick(Wire._wait))
+    assert one([Answer("slow down", 429, {"retry-after": wait}), completion("Hi.")]).text == "Hi."
+
+
+def _quick(wait: Callable[..., float]) -> Callable[..., float]:
+    """The wait is worked out as ever, and not sat out."""
+
+    def shortened(*args: Any) -> float:
+        assert 0 <= wait(*args) <= 60
+        args[0]._not_before = 0.0
+        return 0.0
+
+    return shortened
+
+
+@pytest.mark.parametrize("status", [500, 507, 520, 524, 529])
+def test_every_server_error_that_may_pass_is_waited_out(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trueline.models.wire.Wire._wait", _quick(Wire._wait))
+    assert one([Answer("<html>down</html>", status), completion("Hi.")]).text == "Hi."
+
+
+def test_half_a_character_at_the_cut_of_a_reply_is_replaced() -> None:
+    body = '{"choices": [{"finish_reason": "length", "message": {"content": "Sure \\ud83d"}}]}'
+    assert one([Answer(body)]).text == "Sure \ufffd"
+    whole = '{"choices": [{"finish_reason": "stop", "message": {"content": "Sure \\ud83d\\ude00"}}]}'
+    assert one([Answer(whole)]).text == "Sure \U0001f600"
+
+
+def test_an_error_sent_as_a_success_is_told() -> None:
+    with pytest.raises(ModelError, match="no credits left"):
+        one([Answer({"error": {"message": "no credits left", "code": 402}})])
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"finish_reason": "content_filter", "content_filter_results": {"hate": {"filtered": True}}},
+        {"finish_reason": "content_filter", "message": None},
+        {"finish_reason": "content_filter: SAFETY", "message": {"role": "assistant"}},
+    ],
+)
+def test_a_filter_that_leaves_no_message_is_a_block(choice: dict[str, Any]) -> None:
+    reply = one([Answer({"choices": [choice]})])
+    assert (reply.text, reply.finish_reason, reply.blocked) == ("", "content_filter", True)
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["System role not supported", "Unsupported value: 'messages[0].role' does not support 'system' with this model.",
+     "Conversation roles must alternate user/assistant/user/assistant/..."],
+)  # fmt: skip
+def test_a_server_without_a_system_role_gets_the_prompt_in_the_first_turn_and_says_so(told: str) -> None:
+    async def twice(chat: OpenAIChat) -> tuple[ChatReply, ChatReply, tuple[str, ...]]:
+        return await chat.reply(ASK), await chat.reply(ASK), chat.notes
+
+    with ScriptedServer([Answer({"error": {"message": told}}, 400), completion("Hi.")]) as server:
+        first, second, notes = talk(server, twice)
+        sent = [body["messages"] for _, _, body in server.asked]
+    assert (first.text, second.text) == ("Hi.", "Hi.")
+    assert sent[1] == sent[2] == [{"role": "user", "content": "Be brief.\n\nHello"}], "learnt once, not asked wrongly again"
+    assert "no system message" in notes[0]
+
+
+def test_an_error_about_something_else_does_not_move_the_prompt() -> None:
+    with pytest.raises(ModelError, match="context"), ScriptedServer([Answer({"error": {"message": "context too long"}}, 400)]) as server:
+        talk(server, lambda c: c.reply(ASK))

@@ -100,3 +100,14 @@ def test_a_stream_splits_like_the_whole(parts: list[str], cuts: list[int]) -> No
     got = [splitter.feed(text[a:b]) for a, b in itertools.pairwise(edges)] + [splitter.finish()]
     shown, thought = "".join(s for s, _ in got), "".join(t for _, t in got)
     assert (shown.strip(), thought.strip()) == tuple(t.strip() for t in split_reasoning(text))
+
+
+def test_a_reply_that_holds_nothing_is_not_kept(tmp_path: Path) -> None:
+    """A server that answered nothing may have been mended since; a block is an answer."""
+    said = iter([ChatReply(""), ChatReply("", "length", "hm"), ChatReply("", "content_filter", blocked=True)])
+
+    async def go() -> list[bool]:
+        cached = CachedChat(ScriptedChat(lambda _: next(said)), tmp_path / "c.sqlite")
+        return [(await cached.reply(HI)).blocked for _ in range(4)]
+
+    assert asyncio.run(go()) == [False, False, True, True]

@@ -123,6 +123,8 @@ def _print(card: dict[str, Any]) -> None:
 def _cell(row: dict[str, Any] | None) -> str:
     if row is None:
         return "·"
+    if row["failed"] is None:
+        return f"not enough, {row['unscored']} unscored"
     text = f"{100 * row['failed']:.1f} % ({100 * row['low']:.1f}-{100 * row['high']:.1f}) n {row['n']}"
     against = row.get("against_first")
     if against:

@@ -37,7 +37,7 @@ def command(
     from trueline.cli.measuring import run_suite
     from trueline.cli.project import dressed, open_project
     from trueline.cli.summary import print_summary, summary
-    from trueline.cli.targets import open_target, sampling_of
+    from trueline.cli.targets import notes_of, open_target, sampling_of
     from trueline.evals.suites import suite_for
 
     project = open_project(charter, probes)
@@ -48,10 +48,11 @@ def command(
     sampling = sampling_of(opened.system, temperature, max_tokens, seed)
     grader = open_judge(judge, judge_labels, project, suite, folder)
     found = run_suite(model, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, grader=grader)
+    notes = notes_of(opened)
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "seconds": found.seconds, "measures": summary(found)}))
+        click.echo(json.dumps({"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes}))
     else:
-        for note in opened.notes:
+        for note in notes:
             click.echo(f"note: {note}", err=True)
         print_summary(found, folder)
     return 0

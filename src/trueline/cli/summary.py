@@ -13,22 +13,23 @@ from trueline.core.evaluations import Evaluation
 
 
 def summary(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
-    """Failure rate, interval, n and unscored by measure; written and grown probes apart."""
+    """Failure rate, interval, n, unscored and blocked by measure; written and grown probes apart. Rates are None where nothing was scored."""
     out: dict[str, dict[str, Any]] = {}
     for measure in MEASURES:
         for origin in ("grown", "written"):
             rows = [r for r in evaluation.rows if r.measure == measure and r.origin == origin]
             scored = [r for r in rows if r.result != "unscored"]
-            if not scored:
+            if not rows:
                 continue
-            i = clopper_pearson(sum(r.result == "fail" for r in scored), len(scored))
+            i = clopper_pearson(sum(r.result == "fail" for r in scored), len(scored)) if scored else None
             name = measure if origin == "grown" else f"{measure} (written)"
             out[name] = {
-                "failed": round(i.estimate, 4),
-                "low": round(i.low, 4),
-                "high": round(i.high, 4),
-                "n": i.n,
+                "failed": round(i.estimate, 4) if i else None,
+                "low": round(i.low, 4) if i else None,
+                "high": round(i.high, 4) if i else None,
+                "n": len(scored),
                 "unscored": len(rows) - len(scored),
+                "blocked": sum(r.blocked for r in rows),
             }
     return out
 
@@ -36,7 +37,13 @@ def summary(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
 def print_summary(evaluation: Evaluation, folder: Path) -> None:
     """The same as a table."""
     click.echo(f"{evaluation.target}: {len(evaluation.rows)} replies in {evaluation.seconds:.0f} s -> {folder}")
-    click.echo(f"{'measure':24}{'failed':>8}{'95 % interval':>18}{'n':>6}{'unscored':>10}")
+    click.echo(f"{'measure':24}{'failed':>9}{'95 % interval':>18}{'n':>6}{'unscored':>10}{'blocked':>9}")
     for name, row in summary(evaluation).items():
-        interval = f"{100 * row['low']:.1f} - {100 * row['high']:.1f}"
-        click.echo(f"{name:24}{100 * row['failed']:7.1f}%{interval:>18}{row['n']:6}{row['unscored']:10}")
+        failed, interval = "-", "not enough"
+        if row["failed"] is not None:
+            failed, interval = f"{100 * row['failed']:.1f}%", f"{100 * row['low']:.1f} - {100 * row['high']:.1f}"
+        click.echo(f"{name:24}{failed:>9}{interval:>18}{row['n']:6}{row['unscored']:10}{row['blocked']:9}")
+    versions = evaluation.versions()
+    if len(versions) > 1:
+        told = ", ".join(f"{v!r} ({n})" for v, n in versions.items())
+        click.echo(f"note: the server named {len(versions)} versions while it was measured: {told}", err=True)

@@ -112,6 +112,11 @@ def open_target(text: str) -> Target:
     raise TargetError(f"cannot understand the TARGET {text!r}", remedy=f"give {forms}")
 
 
+def notes_of(target: Target) -> tuple[str, ...]:
+    """What a person should know about how the target is asked; a served one may show it only while it is asked."""
+    return (*target.notes, *getattr(target.chat, "notes", ()))
+
+
 def behind_prompt(target: Target, prompt: str, shots: tuple[Message, ...] = ()) -> ChatModel:
     """The target behind a system prompt and few-shot examples."""
     from trueline.models.system import SystemChat

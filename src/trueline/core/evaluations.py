@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,7 +21,8 @@ def attack_of(probe: str) -> str:
 @dataclass(frozen=True, slots=True)
 class GradedReply:
     """One reply to one probe. `sample` counts repeated samples of the same probe from 0 (they form a cluster);
-    `blocked`: the provider's own filter answered; `pair` as in the probe's expectation."""
+    `blocked`: the provider's own filter answered; `pair` as in the probe's expectation; `version`: the model and fingerprint that the
+    server named with this reply."""
 
     probe: str
     clause: str
@@ -36,6 +38,7 @@ class GradedReply:
     grader: str = ""
     pair: str | None = None
     blocked: bool = False
+    version: str = ""
 
     @property
     def cluster(self) -> str:
@@ -69,6 +72,10 @@ class Evaluation:
     complete: bool = True
     contaminated: tuple[str, ...] = ()
 
+    def versions(self) -> dict[str, int]:
+        """How many replies each version gave that the server named: more than one is a model that changed while it was measured."""
+        return dict(Counter(r.version for r in self.rows if r.version))
+
     def manifest(self) -> dict[str, Any]:
         """Everything but the rows: the JSON of `evaluation.json`."""
         return {
@@ -83,5 +90,6 @@ class Evaluation:
             "seconds": self.seconds,
             "complete": self.complete,
             "contaminated": list(self.contaminated),
+            "versions": self.versions(),
             "n": len(self.rows),
         }

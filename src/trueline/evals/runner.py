@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from trueline.data.evaluations import graded_from
 from trueline.data.jsonl import read_jsonl
 from trueline.errors import ModelError
 from trueline.evals.fairness import judge_pairs
+from trueline.evals.graders.charter_grader import UNSEEN
 from trueline.evals.suites import Suite
 from trueline.models.wire import RequestRefused
 
@@ -57,6 +58,7 @@ async def ask(model: ChatModel, grader: Grader, probe: Probe, sampling: Sampling
         grader=grade.grader,
         pair=probe.expect.pair,
         blocked=reply.blocked,
+        version=f"{reply.model} {reply.fingerprint}".strip(),
     )
 
 
@@ -80,6 +82,16 @@ def _journal(path: Path, key: str) -> dict[tuple[str, int], GradedReply]:
 def settings_of(sampling: Sampling, samples: int) -> dict[str, Any]:
     """What decides the evaluation besides target, suite, charter and graders."""
     return {"sampling": sampling.to_dict(), "samples": samples}
+
+
+def _nothing(rows: Sequence[GradedReply]) -> str | None:
+    """Why an evaluation in which no user would have seen a word says nothing, or None."""
+    if all(r.seen == NOT_TAKEN for r in rows):
+        return f"not one of {len(rows)} requests was taken: {rows[0].reason}"
+    if any(r.reply.strip() or r.blocked for r in rows):
+        return None
+    why = next((r.reason for r in rows if r.seen == UNSEEN), "the server answered, with no text in it")
+    return f"not one of {len(rows)} replies has a word that a user would see: {why}"
 
 
 async def evaluate(
@@ -132,10 +144,10 @@ async def evaluate(
         if out is not None:
             out.close()
     ordered = tuple(done[p.id, s] for p in suite.probes for s in range(samples))
-    if all(r.seen == NOT_TAKEN for r in ordered):
+    if why := _nothing(ordered):
         if journal is not None:
             journal.unlink(missing_ok=True)  # nothing in it is worth keeping, and the next try must ask again
-        raise ModelError(f"not one of {total} requests was taken: {ordered[0].reason}", remedy="mend the settings")
+        raise ModelError(why, remedy="mend the server or the settings")
     return Evaluation(
         target=target or model.name,
         identity=dict(model.identity()),

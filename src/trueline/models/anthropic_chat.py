@@ -10,10 +10,12 @@ from trueline.charter.digests import canonical_json
 from trueline.charter.turns import Message, ToolCall
 from trueline.core.chat import ChatDelta, ChatReply, ChatRequest, FinishReason
 from trueline.errors import ModelError
-from trueline.models.wire import Wire, count_of, key_from
+from trueline.models.dialects import is_block
+from trueline.models.wire import RequestRefused, Wire, count_of, key_from
 
 _FINISH: Mapping[str, FinishReason] = {
     "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls", "refusal": "content_filter",
+    "model_context_window_exceeded": "length",
 }  # fmt: skip
 
 
@@ -77,7 +79,12 @@ class AnthropicChat:
 
     async def reply(self, request: ChatRequest) -> ChatReply:
         """One answer. Raises `ModelError`, `ModelUnavailable`; `stop_reason: refusal` is a reply that says `blocked`."""
-        raw = await self._wire.post("/v1/messages", self._body(request))
+        try:
+            raw = await self._wire.post("/v1/messages", self._body(request))
+        except RequestRefused as e:
+            if is_block(e):
+                return ChatReply("", "content_filter", model=self._model, blocked=True)
+            raise
         blocks = raw.get("content")
         if not isinstance(blocks, list):
             raise ModelError(f"{self._url} answered without content blocks", remedy="check that it speaks /v1/messages")
@@ -100,6 +107,15 @@ class AnthropicChat:
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
         """The answer in pieces of text and thinking; tool calls come whole with the last piece, as do the token counts."""
+        try:
+            async for delta in self._pieces(request):
+                yield delta
+        except RequestRefused as e:  # always before the first piece
+            if not is_block(e):
+                raise
+            yield ChatDelta(finish_reason="content_filter")
+
+    async def _pieces(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
         finish: FinishReason | None = None
         calls: dict[int, list[str]] = {}
         read = written = 0

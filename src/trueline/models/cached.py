@@ -51,7 +51,7 @@ class CachedChat:
         return ChatReply(**{**raw, "tool_calls": tuple(ToolCall(**c) for c in raw["tool_calls"])})
 
     async def reply(self, request: ChatRequest) -> ChatReply:
-        """From the cache, else asked and kept. Errors are not kept."""
+        """From the cache, else asked and kept. Errors are not kept, nor what holds nothing: a mended server must be asked again."""
         key = f"{self._who}:{request.digest()}"
         try:
             known = self._known(key)
@@ -61,6 +61,8 @@ class CachedChat:
             self.hits += 1
             return known
         answer = await self._inner.reply(request)
+        if not (answer.text.strip() or answer.tool_calls or answer.blocked):
+            return answer
         try:
             self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, json.dumps(asdict(answer))))
         except sqlite3.DatabaseError as e:

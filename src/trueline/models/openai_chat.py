@@ -8,13 +8,19 @@ from typing import Any
 from trueline.charter.turns import ToolCall
 from trueline.core.chat import ChatDelta, ChatReply, ChatRequest, FinishReason
 from trueline.errors import ModelError
-from trueline.models.dialects import REWRITES, is_block, unknown_to
+from trueline.models.dialects import NOTES, REWRITES, is_block, unknown_to
 from trueline.models.reasoning import ReasoningSplitter, split_reasoning
 from trueline.models.wire import RequestRefused, Wire, count_of, key_from
 
 _FINISH: Mapping[str, FinishReason] = {
     "stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls", "function_call": "tool_calls",
 }  # fmt: skip
+
+
+def _finish(raw: object) -> FinishReason:
+    """Why the reply ended. Some servers write why a filter stopped it: `content_filter: SAFETY`."""
+    told = str(raw)
+    return "content_filter" if told.lower().startswith(("content_filter", "content filter")) else _FINISH.get(told, "stop")
 
 
 def _calls(raw: object) -> tuple[ToolCall, ...]:
@@ -40,6 +46,8 @@ def _first(raw: Mapping[str, Any], part: str) -> tuple[Mapping[str, Any], Mappin
     choices = raw.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     inner = choice.get(part) if isinstance(choice, dict) else None
+    if isinstance(choice, dict) and inner is None and _finish(choice.get("finish_reason")) == "content_filter":
+        inner = {}  # what a filter stopped has no message at all with some servers
     return (choice, inner) if isinstance(choice, dict) and isinstance(inner, dict) else None
 
 
@@ -60,6 +68,11 @@ class OpenAIChat:
     def identity(self) -> Mapping[str, Any]:
         """Model and address; the version that the server names is recorded with each reply."""
         return {"openai": self._model, "url": self._url}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was said otherwise than asked, where a person should know it."""
+        return tuple(NOTES[name] for name in self._rewrites if name in NOTES)
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         s = request.sampling
@@ -105,7 +118,7 @@ class OpenAIChat:
             raise ModelError(f"{self._url} answered without choices[0].message", remedy="check that it speaks /chat/completions")
         choice, message = found
         text, inline = split_reasoning(_text(message.get("content")) or _text(message.get("refusal")))
-        finish = _FINISH.get(str(choice.get("finish_reason")), "stop")
+        finish = _finish(choice.get("finish_reason"))
         return ChatReply(
             text=text,
             finish_reason=finish,
@@ -152,7 +165,7 @@ class OpenAIChat:
             if shown or thought:
                 yield ChatDelta(text=shown, reasoning=thought)
             if choice.get("finish_reason"):
-                finish = _FINISH.get(str(choice["finish_reason"]), "stop")
+                finish = _finish(choice["finish_reason"])
         if finish is None:
             raise ModelError(f"{self._url} ended the stream without a finish_reason", remedy="ask again")
         shown, thought = splitter.finish()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import random
 import time
@@ -19,7 +20,7 @@ import httpx
 
 from trueline.errors import ModelError, ModelUnavailable
 
-RETRY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+RETRY = frozenset({408, 409, 425, 429, *range(500, 600)}) - {501, 505}  # those two say "never", all other 5xx "not now"
 LONGEST_WAIT = 60.0  # seconds; a server that asks for more is asked again after this
 
 
@@ -54,6 +55,7 @@ class Wire:
 
     def _refusal(self, status: int, text: str) -> RequestRefused:
         code, param, told = _error(text)
+        told = told or ("it redirects elsewhere, give that address" if 300 <= status < 400 else "nothing more")
         for secret in self._secrets:
             told = told.replace(secret, "***") if len(secret) > 3 else told
         remedy = "check model name, key and request"
@@ -62,6 +64,12 @@ class Wire:
         return RequestRefused(
             f"{self.base} answered HTTP {status}: {told}", remedy=remedy, status=status, code=code, param=param, told=told
         )
+
+    def _answer(self, found: dict[str, Any], response: httpx.Response) -> dict[str, Any]:
+        """The answer, unless it is an error in the clothes of a success, as some gateways send it."""
+        if isinstance(found.get("error"), dict | str) and not found.get("choices") and not found.get("content"):
+            raise self._refusal(response.status_code, response.text)
+        return found
 
     def _gave_up(self, why: str) -> ModelUnavailable:
         what = f"{self.base} did not answer after {self._tries} tries ({why})"
@@ -82,7 +90,7 @@ class Wire:
                 why = type(e).__name__
             if response is not None:
                 if response.status_code < 300:
-                    return _object(response.text, self.base)
+                    return self._answer(_object(response.text, self.base), response)
                 why = f"HTTP {response.status_code}"
                 if response.status_code not in RETRY:
                     raise self._refusal(response.status_code, response.text)
@@ -126,22 +134,39 @@ class Wire:
 
 
 def _retry_after(told: str) -> float | None:
-    """Seconds to wait, from a number or an HTTP date."""
-    if told.replace(".", "", 1).isdigit():
-        return min(float(told), LONGEST_WAIT)
+    """Seconds to wait, from a number or an HTTP date; None for anything else, for a server may send what it likes."""
     try:
-        return min(max(0.0, parsedate_to_datetime(told).timestamp() - time.time()), LONGEST_WAIT) if told else None
+        found = float(told)
     except ValueError:
+        try:
+            found = parsedate_to_datetime(told).timestamp() - time.time() if told else math.nan
+        except (ValueError, OverflowError):
+            return None
+    return min(max(0.0, found), LONGEST_WAIT) if math.isfinite(found) else None
+
+
+def _parsed(text: str) -> object:
+    """JSON, or None for what is none: broken, nested beyond reason, or numbers of thousands of digits."""
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError):
         return None
+    return _whole(found) if "\\ud" in text.lower() else found
+
+
+def _whole(value: object) -> object:
+    """The same without halves of characters: a server that cuts a reply at a token may leave one, and no file can hold it."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(v) for v in value]
+    return {str(_whole(k)): _whole(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _object(text: str, base: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError:
-        raise ModelError(
-            f"{base} answered something that is no JSON: {text[:60]!r}", remedy="check the URL (does it end in /v1?)"
-        ) from None
+    found = _parsed(text)
+    if found is None:
+        raise ModelError(f"{base} answered something that is no JSON: {text[:60]!r}", remedy="check the URL (does it end in /v1?)")
     if not isinstance(found, dict):
         raise ModelError(f"{base} answered {type(found).__name__}, expected an object", remedy="check the URL")
     return found
@@ -149,10 +174,7 @@ def _object(text: str, base: str) -> dict[str, Any]:
 
 def _error(text: str) -> tuple[str, str, str]:
     """(code, param, message in one line) of an error body, whatever its shape."""
-    try:
-        raw = json.loads(text)
-    except json.JSONDecodeError:
-        raw = None
+    raw = _parsed(text)
     error = raw.get("error", raw) if isinstance(raw, dict) else None
     if not isinstance(error, dict):
         return "", "", " ".join(str(error if error is not None else text).split())[:160]
