@@ -58,19 +58,19 @@ def test_trains_saves_reloads_and_is_gated(architecture: str, tmp_path: Path) ->
     tiny_model(architecture, tmp_path / "model")
     run = project(tmp_path, "./model", STAGES.replace("mix: 0}", "mix: 0, lora: {r: 4, alpha: 8}}"))
     done = trueline("align", str(run), "--json")
-    assert done.returncode in (0, 1, 2), done.stderr
-    assert json.loads(done.stdout)["gate"]["outcome"] in ("FAIL", "INCONCLUSIVE")
+    assert done.returncode in (1, 2, 3), done.stderr
+    assert json.loads(done.stdout)["gate"]["outcome"] in ("FAIL", "INCONCLUSIVE", "INVALID")  # a random model may say no word
     for name in ("model/model.safetensors", "report.html", "run.json", "gate.json", "before/evaluation.json", "after/evaluation.json"):
         assert (tmp_path / "out" / name).exists(), name
     again = trueline("eval", str(tmp_path / "out" / "system.yaml"), "-c", str(tmp_path / "charter.yaml"), "--out", str(tmp_path / "e"))
-    assert again.returncode == 0, again.stderr
+    assert again.returncode == 0 or "replies has a word" in again.stderr, again.stderr
 
 
 def test_killed_in_every_stage_it_resumes_to_the_same_weights(tmp_path: Path) -> None:
     tiny_model("llama", tmp_path / "model")
     run = project(tmp_path, "./model", STAGES.replace("epochs: 3", "epochs: 30").replace("epochs: 2", "epochs: 30"))
     whole = trueline("align", str(run), "--out", str(tmp_path / "whole"))
-    assert whole.returncode in (1, 2), whole.stderr
+    assert whole.returncode in (1, 2, 3), whole.stderr
     cut = tmp_path / "cut"
     marks = [cut / "before" / "journal.jsonl", cut / "stages" / "0-sft" / "metrics.jsonl", cut / "stages" / "1-dpo" / "metrics.jsonl"]
     for mark in marks:  # killed as soon as each stage has begun

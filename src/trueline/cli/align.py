@@ -45,6 +45,7 @@ def align(
 def finish_run(run: Any, target: Any, digest: str) -> tuple[Any, Path]:
     """All phases of an opened run."""
     from trueline.cli.align_phases import evaluation_phase, stage_phase, trained_prompts
+    from trueline.cli.align_preferences import accuracy_phase
     from trueline.data.evaluations import read_evaluation
     from trueline.data.jsonl import write_json
     from trueline.gate.decide import decide
@@ -54,6 +55,7 @@ def finish_run(run: Any, target: Any, digest: str) -> tuple[Any, Path]:
         f"charter {run.project.loaded.digest[:12]}, suite {run.suite.digest[:12]} of {len(run.suite.probes)} probes, model {target.text}"
     )
     before = evaluation_phase(run, "before", target, digest, [])
+    agreed = {"before": accuracy_phase(run, "before", target.text, digest)}
     stages = run.file.stages
     folder: str = target.text
     if isinstance(stages[0], SearchStage):
@@ -68,6 +70,7 @@ def finish_run(run: Any, target: Any, digest: str) -> tuple[Any, Path]:
             assert not isinstance(stage, SearchStage)
             folder, digest = stage_phase(run, i, stage, folder, digest, target.text)
         folder = _publish(run, folder, digest)
+        agreed["after"] = accuracy_phase(run, "after", folder, digest)
         from trueline.cli.targets import open_target
 
         after = evaluation_phase(run, "after", lambda: open_target(folder), digest, trained_prompts(run))
@@ -75,7 +78,7 @@ def finish_run(run: Any, target: Any, digest: str) -> tuple[Any, Path]:
     decision = decide(run.project.loaded.charter.gate, run.project.loaded.digest, after, against)
     write_json(run.out / "gate.json", decision.to_dict())
     _system(run, folder)
-    _record(run, digest, decision)
+    _record(run, digest, decision, agreed)
     _report(run, before, after, decision)
     return decision, run.out
 
@@ -138,7 +141,7 @@ def _system(run: Any, model: str) -> None:
     (run.out / "system.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _record(run: Any, digest: str, decision: Any) -> None:
+def _record(run: Any, digest: str, decision: Any, agreed: dict[str, Any]) -> None:
     """Writes `run.json`: everything by digest, so that a reader can walk back from the model to the charter."""
     import json
 
@@ -153,6 +156,7 @@ def _record(run: Any, digest: str, decision: Any) -> None:
     record = {
         "trueline_run": 1, "trueline": __version__, "created": iso(utc_now()), "run_file": settings_of(run.file), "charter": run.project.loaded.digest,
         "suite": run.suite.digest, "prompt": run.prompt, "model": digest, "stages": stages, "data": data, "gate": decision.outcome,
+        "held_out_preferences": agreed if any(agreed.values()) else None,
     }  # fmt: skip
     write_json(run.out / "run.json", record)
 

@@ -12,6 +12,7 @@ from typing import Any
 from trueline.charter.digests import digest_file, digest_of
 from trueline.charter.turns import Message
 from trueline.cli import align_data
+from trueline.cli.align_preferences import own_preferences
 from trueline.cli.measuring import run_suite
 from trueline.cli.progress import bar
 from trueline.cli.project import Project
@@ -19,7 +20,7 @@ from trueline.cli.targets import Target, behind_prompt, open_target
 from trueline.core.chat import Sampling
 from trueline.core.evaluations import Evaluation
 from trueline.data.contamination import contaminated
-from trueline.data.conversations import example_from, preference_from, read_preferences
+from trueline.data.conversations import example_from, preference_from
 from trueline.data.evaluations import read_evaluation
 from trueline.data.jsonl import read_jsonl, write_json, write_jsonl
 from trueline.errors import DataError, RunFileError
@@ -81,7 +82,7 @@ def evaluation_phase(
         bad = contaminated(run.suite.probes, trained_on)
         found = run_suite(
             behind_prompt(opened, run.prompt, run.shots), run.project, run.suite, run.sampling(), folder, samples=e.samples,
-            concurrency=e.concurrency, target=opened.text, title=name, contaminated=bad,
+            concurrency=e.concurrency, target=opened.text, title=name, contaminated=bad, may_be_silent=True,
         )  # fmt: skip
         return {"seconds": found.seconds}
 
@@ -122,18 +123,7 @@ def _dpo_data(run: Run, stage: DpoStage, folder: Path, local: Any, start: str) -
                 source, run.project, run.prompt, samples=stage.samples, temperature=stage.temperature,
                 max_tokens=run.file.evaluate.max_tokens, most=stage.probes, seed=run.file.seed, progress=advance,
             )  # fmt: skip
-    given = run.named(run.file.data.preferences)
-    if given is not None:
-        from trueline.charter.turns import Message as M
-        from trueline.core.records import Preference
-
-        own = read_preferences(given)
-        if own.left_out:
-            run.say(f"data.preferences: {own.words()}")
-        pairs += [
-            Preference(p.prompt if p.prompt[0].role == "system" or not run.prompt else (M("system", run.prompt), *p.prompt), p.chosen, p.rejected, p.margin, p.weight, p.clause, p.source)
-            for p in own.pairs
-        ]  # fmt: skip
+    pairs += own_preferences(run).train
     write_jsonl(path, (p.to_dict() for p in pairs))
     return path
 

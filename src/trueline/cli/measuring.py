@@ -31,9 +31,10 @@ def run_suite(
     title: str = "eval",
     contaminated: Sequence[str] = (),
     grader: Grader | None = None,
+    may_be_silent: bool = False,
 ) -> Evaluation:
     """Evaluates and writes `folder`; an interrupted run resumes from its journal and cache. Closes the model.
-    `grader`: in place of the charter's own."""
+    `grader`: in place of the charter's own; `may_be_silent`: as in `evaluate`."""
     folder.mkdir(parents=True, exist_ok=True)
     cached = CachedChat(model, folder / "cache.sqlite")
 
@@ -51,6 +52,7 @@ def run_suite(
                     journal=folder / "journal.jsonl",
                     progress=advance,
                     target=target,
+                    may_be_silent=may_be_silent,
                 )
         finally:
             await cached.close()

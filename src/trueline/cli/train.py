@@ -109,6 +109,7 @@ def _dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]
     from trueline.cli.progress import bar
     from trueline.data.conversations import read_preferences, split_by_prompt
     from trueline.train.dpo import DpoSettings, run_dpo
+    from trueline.train.preference_accuracy import preference_accuracy
 
     loss, beta, smoothing = o["loss"] or "dpo", o["beta"] or 0.1, o["label_smoothing"] or 0.0
     preference_loss(loss, PreferenceOptions(beta, smoothing))
@@ -128,6 +129,7 @@ def _dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]
 def _reward(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
     from trueline.cli.progress import bar
     from trueline.data.conversations import read_preferences, split_by_prompt
+    from trueline.train.preference_accuracy import exact_share
     from trueline.train.reward import RewardSettings, reward_accuracy, run_reward, with_head
 
     found = read_preferences(data)
@@ -138,34 +140,4 @@ def _reward(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, A
     with bar("reward") as advance:
         report = run_reward(headed, train, settings, out, advance)
     right, n, too_long = reward_accuracy(headed, test, min(o["max_tokens"], local.context))
-    return _finish(local, headed, o, out, report, left_out=list(found.left_out), held_out_accuracy=_share(right, n, too_long))
-
-
-def _share(right: int, n: int, too_long: int) -> dict[str, Any]:
-    """A rate with its exact 95 % interval, or the words that there is none."""
-    from trueline.algos.stats.binomial import clopper_pearson
-
-    if n == 0:
-        return {"n": 0, "too_long": too_long, "note": "insufficient evidence: no held-out pair"}
-    i95 = clopper_pearson(right, n)
-    return {"estimate": i95.estimate, "low": i95.low, "high": i95.high, "n": n, "too_long": too_long}
-
-
-def preference_accuracy(local: Any, pairs: list[Any]) -> dict[str, Any]:
-    """Share of held-out pairs whose chosen reply has the higher mean token log-probability, with its exact 95 % interval.
-
-    The mean over tokens, not the sum: the sum would prefer the shorter reply whatever it says."""
-    import torch
-
-    from trueline.train.dpo import encode_pairs
-    from trueline.train.shared import pair_logps
-
-    data = encode_pairs(local, pairs, local.context)
-    right = 0
-    with torch.no_grad():
-        for i in range(0, len(data.chosen), 8):
-            c, r = data.chosen[i : i + 8], data.rejected[i : i + 8]
-            a, b = pair_logps(local.model, c, r, local.tokenizer.pad_token_id or 0, local.device)
-            la, lb = (torch.tensor([len(x.completion) for x in rows], device=a.device) for rows in (c, r))
-            right += int((a / la > b / lb).sum())
-    return _share(right, len(data.chosen), data.too_long)
+    return _finish(local, headed, o, out, report, left_out=list(found.left_out), held_out_accuracy=exact_share(right, n, too_long))

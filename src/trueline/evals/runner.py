@@ -84,11 +84,11 @@ def settings_of(sampling: Sampling, samples: int) -> dict[str, Any]:
     return {"sampling": sampling.to_dict(), "samples": samples}
 
 
-def _nothing(rows: Sequence[GradedReply]) -> str | None:
+def _nothing(rows: Sequence[GradedReply], may_be_silent: bool) -> str | None:
     """Why an evaluation in which no user would have seen a word says nothing, or None."""
     if all(r.seen == NOT_TAKEN for r in rows):
         return f"not one of {len(rows)} requests was taken: {rows[0].reason}"
-    if any(r.reply.strip() or r.blocked for r in rows):
+    if may_be_silent or any(r.reply.strip() or r.blocked for r in rows):
         return None
     why = next((r.reason for r in rows if r.seen == UNSEEN), "the server answered, with no text in it")
     return f"not one of {len(rows)} replies has a word that a user would see: {why}"
@@ -106,8 +106,10 @@ async def evaluate(
     journal: Path | None = None,
     progress: Progress | None = None,
     target: str | None = None,
+    may_be_silent: bool = False,
 ) -> Evaluation:
-    """Asks every probe `samples` times. Raises the model's error when it stays away; what was graded is in the journal."""
+    """Asks every probe `samples` times. Raises the model's error when it stays away; what was graded is in the journal.
+    `may_be_silent`: a model that never says a word (random weights before training) is recorded, all unscored, and no error."""
     began = time.monotonic()
     settings = settings_of(sampling, samples)
     graders: Mapping[str, Mapping[str, Any]] = {grader.name: grader.identity()}
@@ -144,7 +146,7 @@ async def evaluate(
         if out is not None:
             out.close()
     ordered = tuple(done[p.id, s] for p in suite.probes for s in range(samples))
-    if why := _nothing(ordered):
+    if why := _nothing(ordered, may_be_silent):
         if journal is not None:
             journal.unlink(missing_ok=True)  # nothing in it is worth keeping, and the next try must ask again
         raise ModelError(why, remedy="mend the server or the settings")

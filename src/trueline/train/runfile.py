@@ -28,11 +28,14 @@ class PromptPart(Part):
 
 
 class DataPart(Part):
-    """Files beside the run file: `probes` (default: beside the charter), `helpful` dialogues mixed in, `preferences` rows."""
+    """Files beside the run file: `probes` (default: beside the charter), `helpful` dialogues mixed in, `preferences` rows.
+
+    `held_out`: share of the preferences' prompts that teach nothing and measure agreement before and after."""
 
     probes: str | None = None
     helpful: str | None = None
     preferences: str | None = None
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
     demonstrations: bool = True
 
 
@@ -137,6 +140,11 @@ def read_run_file(path: Path) -> RunFile:
         except RunFileError as e:
             raise RunFileError(e.what, remedy=e.remedy, file=path, line=line) from None
     kinds = {s.method for s in run.stages}
+    line = document.lines.get(("data",), 1)
+    if run.data.preferences and "dpo" not in kinds:
+        raise RunFileError("data.preferences has no effect without a dpo stage", remedy="add one or remove it", file=path, line=line)
+    if run.data.held_out and not run.data.preferences:
+        raise RunFileError("data.held_out has no effect without data.preferences", remedy="name a file", file=path, line=line)
     if "search" in kinds and len(kinds) > 1:
         raise RunFileError("search stands beside training stages, expected either", remedy="use two run files", file=path, line=1)
     return run
