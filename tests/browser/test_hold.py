@@ -117,7 +117,7 @@ def decide(browser: Any, url: str, hold: str, action: str, answers: list[Any]) -
     enter(browser, url)
     shot(browser, "queue")
     browser.get(f"{url}/console/holds/{hold}")
-    own = see(browser, "a.button[data-key='1']")
+    own = see(browser, "button[data-key='1']")
     assert DRAFT not in browser.page_source, "the draft is shown before the reviewer's own judgement"
     shot(browser, "hold-question")
     own.click()

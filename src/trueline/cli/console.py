@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message
 from trueline.core.chat import ChatRequest
 
@@ -48,15 +49,15 @@ def chat_through(answering: Answering) -> Chat:
     from trueline.gateway.holding import look
     from trueline.gateway.wire_openai import visible
     from trueline.review.pages import ChatAnswer
+    from trueline.review.words import verdict
 
     async def ask(messages: tuple[Message, ...]) -> ChatAnswer:
         call = Call(ChatRequest(messages, answering.config.sampling), MAIN_ROUTE, "console")
         e = await answering.whole(call, await answering.admit(call))
         _, hold = await look(answering.store, e.id) if e.action == "hold" else (None, None)
         text, calls, _ = visible(e, hold)
-        verdict = e.action + (f" ({e.clause})" if e.clause else "")
         shown = text or " ".join(f"{c.name}({c.arguments})" for c in calls)
-        return ChatAnswer(shown, verdict, hold.id if hold is not None and hold.state == "pending" else None)
+        return ChatAnswer(shown, verdict(e.action, e.clause), hold.id if hold is not None and hold.state == "pending" else None)
 
     return ask
 
@@ -70,10 +71,11 @@ def console_pages(answering: Answering, project: Project, url: str, reviewers: P
     charter = project.loaded.charter
     accounts, token = accounts_of(charter, reviewers)
     config = answering.config
-    version = f"charter {charter.version} ({config.charter[:12]})"
-    weights = config.identity.get("weights")
+    system, weights = digest_of(dict(config.identity)), config.identity.get("weights")
+    version = f"system {system[:12]}, charter {charter.version} ({config.charter[:12]})"
     about = ConsoleAbout(
-        charter.name, config.name, f"weights {str(weights)[:12]}, {version}" if weights else version, rules_in_words(charter)
-    )
-    pages = console_routes(answering.store, Access(accounts), about, chat_through(answering))
+        charter.name, config.name, f"weights {str(weights)[:12]}, {version}" if weights else version, rules_in_words(charter), system,
+        config.charter,
+    )  # fmt: skip
+    pages = console_routes(answering.store, Access(accounts, answering.store.clock), about, chat_through(answering))
     return pages, {"console": f"{url}/console", **({"token": token} if token else {})}

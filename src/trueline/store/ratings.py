@@ -78,6 +78,13 @@ def next_comparison(store: Store, rater: str) -> Comparison | None:
     return None if r is None else _comparison(r)
 
 
+def has_rated(store: Store, comparison: str, rater: str) -> bool:
+    """Whether this rater has judged this pair already."""
+    query = select(ratings.c.id).where(ratings.c.comparison == comparison, ratings.c.rater == rater).limit(1)
+    with store.read() as conn:
+        return conn.execute(query).first() is not None
+
+
 def comparison_counts(store: Store, rater: str) -> tuple[int, int]:
     """(pairs that this rater has judged, pairs there are)."""
     mine = select(func.count(func.distinct(ratings.c.comparison))).where(ratings.c.rater == rater, ratings.c.comparison.is_not(None))

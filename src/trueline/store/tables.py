@@ -87,6 +87,14 @@ reviews = Table(
     Index("reviews_by_hold", "hold", "created"),
 )  # fmt: skip
 
+judgements = Table(
+    "judgements", metadata,
+    Column("hold", String(64), ForeignKey("holds.id"), primary_key=True),
+    Column("reviewer", String(128), primary_key=True),
+    Column("created", String(40), nullable=False),
+    Column("judgement", String(32), nullable=False),  # answer | careful | refuse, said before the draft was shown
+)  # fmt: skip
+
 comparisons = Table(
     "comparisons", metadata,
     Column("id", String(64), primary_key=True),
