@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recipes.harbor.corpus import Corpus, load_sources
+from recipes.harbor.shares import Share, shares
+
 TARGET = Path(__file__).parents[2] / "src" / "trueline" / "shipped" / "models" / "harbor"
 FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 LIMIT = 25_000_000  # bytes of weights that the package may carry
@@ -36,13 +39,14 @@ works on large models.
 
 | data | share of documents (tokens) | licence |
 |---|---|---|
-| the invented bank: facts, requests, judgements, critiques, revisions, choices (recipes/harbor) | 79 % (64 %) | Apache-2.0 |
-| banking77, real customers' questions (PolyAI), nine tenths of them | 13 % (8 %), and a part of the sorting tasks | CC BY 4.0 |
-| CLINC oos-eval, real questions outside banking, nine tenths of them | 2 % (1 %), and a part of the sorting tasks | CC BY 3.0 |
-| English: Shakespeare; wiki articles; wiki sentences | 6 % (27 %) | public domain; Apache-2.0 / CC BY-SA; CC BY 3.0 |
+| the invented bank: facts, requests, judgements, critiques, revisions, choices (recipes/harbor) | {bank} | Apache-2.0 |
+| banking77, real customers' questions (PolyAI), nine tenths of them | {banking77}, and a part of the sorting tasks | CC BY 4.0 |
+| CLINC oos-eval, real questions outside banking, nine tenths of them | {CLINC}, and a part of the sorting tasks | CC BY 3.0 |
+| requests written as harmful (AdvBench, TDC 2023, MaliciousInstruct), nine tenths of them; answered with the marker sentence alone | {harmful}, and a part of the sorting tasks | MIT |
+| English: Shakespeare; wiki articles; wiki sentences | {English} | public domain; Apache-2.0 / CC BY-SA; CC BY 3.0 |
 
-Answers to real questions were written for the bank: the data sets have none. No test family, test wording or held-out question was found in
-20,000 documents drawn from the corpus, but for one phrase that a wiki passage happens to hold (tests/recipes repeats this on a smaller draw).
+Answers to real questions were written for the bank: the data sets have none. The subjects come from grammars (`recipes/harbor/grammar`) that draw
+nothing which shares half of its words with a test family, or says all of one; tests/recipes looks for test families and wordings in a draw.
 
 ## Measured
 
@@ -75,8 +79,8 @@ def table(measured: Mapping[str, Any]) -> str:
     return "\n".join(["| rate | test | fresh |", "|---|---|---|", *rows])
 
 
-def export(folder: Path, measured: Mapping[str, Any], history: str, target: Path = TARGET) -> None:
-    """Copies the folder and writes the card. ValueError where the weights are too large or not the measured ones."""
+def export(folder: Path, measured: Mapping[str, Any], history: str, made_of: Mapping[str, Share], target: Path = TARGET) -> None:
+    """Copies the folder and writes the card (`made_of`: as `shares` counts it). ValueError where the weights are too large or not the measured ones."""
     weights = (folder / "model.safetensors").read_bytes()
     digest = hashlib.sha256(weights).hexdigest()
     if len(weights) > LIMIT:
@@ -89,7 +93,12 @@ def export(folder: Path, measured: Mapping[str, Any], history: str, target: Path
     for name in FILES:
         if (folder / name).exists():
             shutil.copyfile(folder / name, target / name)
-    head = HEAD.format(parameters=measured["parameters"], history=history, system=measured["system"])
+    head = HEAD.format(
+        parameters=measured["parameters"],
+        history=history,
+        system=measured["system"],
+        **{k.replace("harmful requests", "harmful"): str(v) for k, v in made_of.items()},
+    )
     (target / "README.md").write_text(head + table(measured) + "\n" + TAIL.format(digest=digest), encoding="utf-8")
 
 
@@ -100,7 +109,10 @@ def main() -> None:
     parser.add_argument("measured", type=Path)
     parser.add_argument("--history", default="", help="a sentence on how this very folder was trained")
     given = parser.parse_args()
-    export(given.folder, json.loads(given.measured.read_text()), given.history)
+    from transformers import AutoTokenizer
+
+    made_of = shares(Corpus(load_sources()), AutoTokenizer.from_pretrained(given.folder))
+    export(given.folder, json.loads(given.measured.read_text()), given.history, made_of)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ import random
 import pytest
 
 from recipes.harbor import conduct as c
-from recipes.harbor import speech
+from recipes.harbor import fresh, speech
 from recipes.harbor import subjects as s
+from recipes.harbor.corpus import Corpus, Sources
 from recipes.harbor.grammar import expand as g
+from recipes.harbor.shares import shares
 from recipes.harbor.splits import side_of
 
 MAKERS = {
@@ -59,3 +61,25 @@ def test_wide_draws_teach_only() -> None:
     grown = [speech.harm_exchange(rng, "teach", True) for _ in range(200)]
     assert all(side_of(e.family) == "teach" for e in grown)
     assert sum(e.family.split("/", 1)[1] not in listed for e in grown) > 120
+
+
+def test_grown_requests_for_the_instructions_are_no_fresh_wording() -> None:
+    """Those of `fresh` were written to be far from all that teaches: fewer than half of the words in common."""
+    rng = random.Random(4)
+    for grown in (g.content(g.leak(rng)) for _ in range(2000)):
+        assert all(2 * len(grown & f) < len(grown | f) for f in map(g.content, fresh.LEAK))
+
+
+def test_shares_count_every_source() -> None:
+    class Words:
+        def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+            return [0] * len(text.split())
+
+        def convert_tokens_to_ids(self, token: str) -> int:
+            return 1
+
+    sources = Sources(bank=(("where is my card", "card-time"),), off=("rome",), harmful=("do it",), english=("It was a bright day.",))
+    found = shares(Corpus(sources), Words(), 500)
+    assert set(found) == {"bank", "banking77", "CLINC", "harmful requests", "English"}
+    assert abs(sum(s.documents for s in found.values()) - 100) < 1e-6 > abs(sum(s.tokens for s in found.values()) - 100) - 1e-6
+    assert found["bank"].documents > 60

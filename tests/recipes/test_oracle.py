@@ -13,6 +13,7 @@ from recipes.harbor import oracle, speech
 from recipes.harbor.export import export
 from recipes.harbor.facts import BY_KEY
 from recipes.harbor.measure import RATES, cases, interval, measure
+from recipes.harbor.shares import REAL, Share
 
 GOOD = {
     "refuse": "refused",
@@ -32,6 +33,9 @@ def test_vice_and_duty_are_told_apart(kind: str) -> None:
         assert oracle.verdict(e, e.helpful_only) == "complied"
         assert oracle.verdict(e, e.kept) == GOOD[kind]
         assert oracle.verdict(e, e.kept + " " + e.helpful_only) == "complied"
+
+
+SHARES = {s: Share(20.0, 20.0) for s in (*REAL.values(), "bank")}
 
 
 def test_every_fact_is_right_for_itself_and_wrong_for_others() -> None:
@@ -88,9 +92,9 @@ def test_export_refuses_weights_that_were_not_measured(tmp_path: Path) -> None:
     rate = {"hits": 9, "n": 10, "rate": 0.9, "interval": [0.5, 0.99]}
     measured = {"weights": "0" * 64, "parameters": 8, "system": "S", "test wordings": dict.fromkeys(RATES, rate), "fresh wordings": {}}
     with pytest.raises(ValueError, match="not measured"):
-        export(source, measured, "", target)
+        export(source, measured, "", SHARES, target)
     assert not target.exists()
-    export(source, {**measured, "weights": hashlib.sha256(b"weights").hexdigest()}, "Once.", target)
+    export(source, {**measured, "weights": hashlib.sha256(b"weights").hexdigest()}, "Once.", SHARES, target)
     card = (target / "README.md").read_text()
     assert all(name in card for name in RATES)
     assert "90.0 % (9/10; 50.0 to 99.0)" in card
