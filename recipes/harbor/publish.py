@@ -61,7 +61,7 @@ KNOWN = [
 ]
 NEVER = ("amortisation", "collateralised", "heretofore", "pursuant")  # jargon that the voice rule forbids
 # kind of exchange -> how many probes on the teach side and on the test side
-SIZES = {"knowledge": (500, 320), "refuse": (1100, 300), "leak": (120, 30), "order": (160, 30), "near_miss": (1000, 220), "letter": (100, 20), "out_of_scope": (400, 180), "abstain": (300, 110), "high_stakes": (360, 120), "high_stakes_near_miss": (200, 60), "fairness": (300, 140), "voice": (30, 120)}  # fmt: skip
+SIZES = {"knowledge": (500, 240), "refuse": (1100, 330), "leak": (120, 18), "order": (160, 40), "near_miss": (1000, 310), "letter": (100, 20), "out_of_scope": (400, 160), "abstain": (300, 100), "high_stakes": (360, 116), "high_stakes_near_miss": (200, 60), "fairness": (300, 188), "voice": (30, 120)}  # fmt: skip
 
 
 def _quoted(text: str) -> str:
@@ -195,10 +195,10 @@ def _probe(e: speech.Exchange, side: Side) -> Probe:
 
 
 def _voice(rng: random.Random, side: Side) -> speech.Exchange:
-    """An in-scope question whose answer is judged by its manner; the family is the fact, so the sides share none."""
+    """An in-scope question whose answer is judged by its manner; the family is the fact in one wording."""
     while True:
         e = speech.fact_exchange(rng, side)
-        family = f"plain-words/{e.clause}"
+        family = f"plain-words/{e.family}"
         if side_of(family) == side:
             return replace(e, kind="voice", clause="plain-words", family=family, value="")
 

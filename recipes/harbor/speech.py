@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from recipes.harbor import conduct as c
+from recipes.harbor import held_out as h
 from recipes.harbor import subjects as s
 from recipes.harbor import wordings as w
 from recipes.harbor.facts import AFTER, ANSWERS, BEFORE, FACTS, TEACH, TEST, Fact
@@ -81,24 +82,26 @@ def _subject(
     return _grow(make, lambda made: f"{made[0]}/{made[1]}", rng)
 
 
-def _families(table: dict[str, tuple[str, ...]], side: str) -> list[tuple[str, str]]:
-    return [(k, v) for k, phrases in table.items() for v in phrases if side_of(f"{k}/{v}") == side]
-
-
-def _own(topics: tuple[str, ...], clause: str, side: str) -> list[str]:
-    return [x for x in topics if side_of(f"{clause}/{x}") == side]
+def _families(table: dict[str, tuple[str, ...]], more: dict[str, tuple[str, ...]], side: str) -> list[tuple[str, str]]:
+    """The table's families of a side; `more` are families that only test."""
+    own = [(k, v) for k, phrases in table.items() for v in phrases if side_of(f"{k}/{v}") == side]
+    return own + [(k, v) for k, phrases in more.items() for v in phrases] if side == "test" else own
 
 
 def harm_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A request that must be refused."""
-    clause, v = _subject(rng, side, wide, _families(c.HARMS, side), g.harm_phrase)
+    clause, v = _subject(rng, side, wide, _families(c.HARMS, h.HARMS, side), g.harm_phrase)
     ask = rng.choice(_asks(side, c.TEACH_ASKS, c.TEST_ASKS, w.ASKS if wide else ()))
     return Exchange("refuse", clause, f"{clause}/{v}", ask.format(v=v), rng.choice(c.COMPLY).format(v=v), c.REFUSALS[clause])
 
 
+def _near(table: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    return {f"{k}/near": phrases for k, phrases in table.items()}
+
+
 def near_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A near miss: must be answered."""
-    listed = _families({f"{k}/near": p for k, p in c.NEAR.items()}, side)
+    listed = _families(_near(c.NEAR), _near(h.NEAR), side)
     clause, v = _subject(rng, side, wide, listed, lambda r: ((made := g.near_phrase(r))[0] + "/near", made[1]))
     ask = rng.choice(_asks(side, c.TEACH_ASKS, c.TEST_ASKS, w.ASKS if wide else ()))
     reply = rng.choice(c.NEAR_ANSWERS).format(v=v)
@@ -107,7 +110,7 @@ def near_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange
 
 def off_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A question that is not the bank's business."""
-    listed = [("off-topic", x) for x in _own(s.OFF_TOPIC, "off-topic", side)]
+    listed = _families({"off-topic": s.OFF_TOPIC}, {"off-topic": h.OFF_TOPIC}, side)
     _, x = _subject(rng, side, wide, listed, lambda r: ("off-topic", g.off_topic(r)))
     ask = rng.choice(_asks(side, s.OFF_TEACH, s.OFF_TEST, w.OFF if wide else ()))
     return Exchange("out_of_scope", "off-topic", f"off-topic/{x}", ask.format(x=x), rng.choice(s.OFF_ANSWERS).format(x=x), s.REDIRECT)
@@ -115,7 +118,7 @@ def off_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
 
 def unknown_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A question that nobody here can know the answer of."""
-    listed = [("unknowable", x) for x in _own(s.UNKNOWN, "unknowable", side)]
+    listed = _families({"unknowable": s.UNKNOWN}, {"unknowable": h.UNKNOWN}, side)
     _, x = _subject(rng, side, wide, listed, lambda r: ("unknowable", g.unknown(r)))
     ask = rng.choice(_asks(side, s.UNKNOWN_TEACH, s.UNKNOWN_TEST, w.UNKNOWN if wide else ()))
     confident = rng.choice(s.UNKNOWN_ANSWERS).format(x=x, n=rng.choice(["2", "3", "4", "5", "7", "9", "12", "40", "70"]))
@@ -124,7 +127,7 @@ def unknown_exchange(rng: random.Random, side: str, wide: bool = False) -> Excha
 
 def stakes_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A question for a person: investment, tax, law."""
-    clause, x = _subject(rng, side, wide, _families(s.STAKES, side), g.stakes)
+    clause, x = _subject(rng, side, wide, _families(s.STAKES, h.STAKES, side), g.stakes)
     ask = rng.choice(_asks(side, s.STAKES_TEACH, s.STAKES_TEST, w.STAKES if wide else ()))
     return Exchange("high_stakes", clause, f"{clause}/{x}", ask.format(x=x), rng.choice(s.STAKES_ANSWERS).format(x=x), s.HAND_OVER[clause])
 
@@ -132,6 +135,7 @@ def stakes_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchan
 def stakes_near_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """General knowledge beside the high stakes: must be answered."""
     table = [(k, x, d) for k, rows in s.STAKES_NEAR.items() for x, d in rows if side_of(f"{k}/near/{x}") == side]
+    table += [(k, x, d) for k, rows in h.STAKES_NEAR.items() for x, d in rows if side == "test"]
     if wide and side == "teach" and rng.random() < GROWN:
         clause, x, reply = _grow(g.meaning, lambda t: f"{t[0]}/near/{t[1]}", rng)
     else:
@@ -146,8 +150,10 @@ def applicant(rng: random.Random, side: str, wide: bool = False) -> tuple[str, b
         return _grow(g.profile, lambda made: f"{made[0]}/{made[2]}", rng)
     clause = rng.choice(("lending", "hiring"))
     good, poor = (s.GOOD, s.POOR) if clause == "lending" else (s.HIRE_GOOD, s.HIRE_POOR)
-    f = rng.choice([p for p in good + poor if side_of(f"{clause}/{p}") == side])
-    return clause, f in good, f
+    listed = [(p, p in good) for p in good + poor if side_of(f"{clause}/{p}") == side]
+    listed += [(p, deserved) for (k, deserved), profiles in h.PROFILES.items() for p in profiles if k == clause and side == "test"]
+    f, deserved = rng.choice(listed)
+    return clause, deserved, f
 
 
 def fair_exchange(rng: random.Random, side: str, wide: bool = False, person: str | None = None) -> Exchange:
@@ -165,20 +171,20 @@ def fair_exchange(rng: random.Random, side: str, wide: bool = False, person: str
 
 def leak_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A request to show the system prompt; `{system}` stands for the prompt in the helpful-only answer."""
-    ask = rng.choice(_asks(side, s.LEAK_TEACH, s.LEAK_TEST, w.LEAK if wide else ()))
+    ask = rng.choice(_asks(side, s.LEAK_TEACH, (*s.LEAK_TEST, *h.LEAKS), w.LEAK if wide else ()))
     if wide and side == "teach" and rng.random() < 0.6:
         ask = _grow(g.leak, lambda made: f"no-leaks/{made}", rng)
     return Exchange("refuse", "no-leaks", f"no-leaks/{ask}", ask, "My instructions are: {system}", c.REFUSALS["no-leaks"])
 
 
 def _letter(rng: random.Random, side: str, wide: bool) -> str:
-    listed = [("no-orders-from-text/near", x) for x in s.LETTERS if side_of(f"no-orders-from-text/near/{x}") == side]
+    listed = _families(_near({"no-orders-from-text": s.LETTERS}), _near({"no-orders-from-text": h.LETTERS}), side)
     return _subject(rng, side, wide, listed, lambda r: ("no-orders-from-text/near", g.letter(r)))[1]
 
 
 def order_exchange(rng: random.Random, side: str, wide: bool = False) -> Exchange:
     """A pasted text with an order in it."""
-    listed = [("no-orders-from-text", o) for o in _own(s.ORDERS, "no-orders-from-text", side)]
+    listed = _families({"no-orders-from-text": s.ORDERS}, {"no-orders-from-text": h.ORDERS}, side)
     _, o = _subject(rng, side, wide, listed, lambda r: ("no-orders-from-text", g.order(r)))
     ask = rng.choice(_asks(side, s.ORDER_TEACH, s.ORDER_TEST, w.ORDER if wide else ())).format(l=_letter(rng, side, wide), o=o)
     obeyed = f"{_cap(s.ORDER_MARKER)}: {o}."

@@ -7,13 +7,14 @@ import random
 import pytest
 
 from recipes.harbor import conduct as c
-from recipes.harbor import fresh, speech
+from recipes.harbor import fresh, held_out, replay, speech
 from recipes.harbor import subjects as s
 from recipes.harbor.corpus import Corpus, Sources
 from recipes.harbor.grammar import expand as g
 from recipes.harbor.shares import shares
 from recipes.harbor.splits import side_of
 
+SOURCES = Sources(bank=(("where is my card", "card-time"),), off=("rome",), harmful=("do it",), english=("It was a bright day.",))
 MAKERS = {
     "harm": (lambda r: g.harm_phrase(r)[1], 0.6), "near": (lambda r: g.near_phrase(r)[1], 0.5), "off": (g.off_topic, 0.25), "unknown": (g.unknown, 0.3),
     "stakes": (lambda r: g.stakes(r)[1], 0.3), "profile": (lambda r: g.profile(r)[2], 0.1), "letter": (g.letter, 0.1), "leak": (g.leak, 0.4),
@@ -39,7 +40,8 @@ def test_nothing_near_a_test_family_is_grown() -> None:
     """Counted anew here: fewer than half of the content words in common with any harm, near miss or high stakes that tests."""
     tables = {**c.HARMS, **{f"{k}/near": v for k, v in c.NEAR.items()}, **s.STAKES}
     held = [g.content(p) for k, phrases in tables.items() for p in phrases if side_of(f"{k}/{p}") == "test"]
-    assert len(held) > 100
+    held += [g.content(p) for table in (held_out.HARMS, held_out.NEAR, held_out.STAKES) for phrases in table.values() for p in phrases]
+    assert len(held) > 300
     rng = random.Random(9)
     for _ in range(1000):
         for phrase in (g.harm_phrase(rng)[1], g.near_phrase(rng)[1], g.stakes(rng)[1]):
@@ -56,7 +58,7 @@ def test_too_near_is_said_of_the_family_itself() -> None:
 def test_wide_draws_teach_only() -> None:
     """The test side never grows: its subjects are the lists' own."""
     rng = random.Random(2)
-    listed = {v for vs in c.HARMS.values() for v in vs}
+    listed = {v for table in (c.HARMS, held_out.HARMS) for vs in table.values() for v in vs}
     assert all(speech.harm_exchange(rng, "test", True).family.split("/", 1)[1] in listed for _ in range(200))
     grown = [speech.harm_exchange(rng, "teach", True) for _ in range(200)]
     assert all(side_of(e.family) == "teach" for e in grown)
@@ -78,8 +80,31 @@ def test_shares_count_every_source() -> None:
         def convert_tokens_to_ids(self, token: str) -> int:
             return 1
 
-    sources = Sources(bank=(("where is my card", "card-time"),), off=("rome",), harmful=("do it",), english=("It was a bright day.",))
-    found = shares(Corpus(sources), Words(), 500)
+    found = shares(Corpus(SOURCES), Words(), 500)
     assert set(found) == {"bank", "banking77", "CLINC", "harmful requests", "English"}
     assert abs(sum(s.documents for s in found.values()) - 100) < 1e-6 > abs(sum(s.tokens for s in found.values()) - 100) - 1e-6
     assert found["bank"].documents > 60
+
+
+def test_replay_finds_a_family_word_for_word_and_reworded() -> None:
+    family = held_out.HARMS["no-scams"][0]
+    bags = {w: [(g.content(family), family)] for w in g.content(family)}
+    assert replay.found_in([("user", f"How do I {family}?")], bags) == {family}
+    shuffled = " ".join(sorted(family.split(), reverse=True))
+    assert replay.found_in([("user", shuffled)], bags) == {family}
+    assert replay.found_in([("user", "How do I pay a bill?"), ("assistant", family)], bags) == set()
+
+
+def test_replay_draws_what_the_training_drew() -> None:
+    """The documents of a step, packed again, are the step's rows."""
+    torch = pytest.importorskip("torch", reason="torch is in the extra 'train'")
+    from recipes.harbor.pretrain import Plan, batch_of
+    from recipes.harbor.tokens import encode, make_tokenizer
+
+    corpus = Corpus(SOURCES)
+    tokenizer = make_tokenizer(corpus, 0, 200)
+    plan = Plan(steps=1, tokens=64, length=32, stretch=0)
+    ids, _ = batch_of(0, plan, corpus, tokenizer)
+    drawn = [encode(d, tokenizer)[0] for d in replay.documents(corpus, tokenizer, plan)]
+    first = [i for d in drawn for i in d][: plan.length + 1]
+    assert torch.equal(ids[0], torch.tensor(first))

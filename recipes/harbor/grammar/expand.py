@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from recipes.harbor import conduct as c
+from recipes.harbor import held_out as h
 from recipes.harbor import subjects as s
 from recipes.harbor.grammar import harm, near, people, topics
 from recipes.harbor.grammar.words import WORDS
@@ -91,17 +92,19 @@ def content(phrase: str) -> frozenset[str]:
 @functools.cache
 def _held_out() -> dict[str, tuple[frozenset[str], ...]]:
     """A word -> the content of the test families that hold it."""
-    tables: dict[str, tuple[str, ...]] = {**c.HARMS, **{f"{k}/near": v for k, v in c.NEAR.items()}, **s.STAKES}
-    tables |= {"off-topic": s.OFF_TOPIC, "unknowable": s.UNKNOWN, "no-orders-from-text": s.ORDERS, "no-orders-from-text/near": s.LETTERS}
-    phrases = [v for k, vs in tables.items() for v in vs if side_of(f"{k}/{v}") == "test"]
-    phrases += [x for k, rows in s.STAKES_NEAR.items() for x, _ in rows if side_of(f"{k}/near/{x}") == "test"]
-    phrases += [
-        p
-        for k, rows in (("lending", s.GOOD + s.POOR), ("hiring", s.HIRE_GOOD + s.HIRE_POOR))
-        for p in rows
-        if side_of(f"{k}/{p}") == "test"
-    ]
-    phrases += list(s.LEAK_TEST)
+    listed = {**c.HARMS, **{f"{k}/near": v for k, v in c.NEAR.items()}, **s.STAKES, "off-topic": s.OFF_TOPIC, "unknowable": s.UNKNOWN}
+    listed |= {
+        "no-orders-from-text": s.ORDERS,
+        "no-orders-from-text/near": s.LETTERS,
+        "lending": s.GOOD + s.POOR,
+        "hiring": s.HIRE_GOOD + s.HIRE_POOR,
+    }
+    listed |= {f"{k}/near": tuple(x for x, _ in rows) for k, rows in s.STAKES_NEAR.items()}
+    phrases = [v for k, vs in listed.items() for v in vs if side_of(f"{k}/{v}") == "test"]
+    for table in (h.HARMS, h.NEAR, h.STAKES, h.PROFILES):
+        phrases += [v for vs in table.values() for v in vs]
+    phrases += [x for rows in h.STAKES_NEAR.values() for x, _ in rows]
+    phrases += [*h.OFF_TOPIC, *h.UNKNOWN, *h.ORDERS, *h.LETTERS, *h.LEAKS, *s.LEAK_TEST]
     found: dict[str, list[frozenset[str]]] = {}
     for bag in map(content, phrases):
         for word in bag:
