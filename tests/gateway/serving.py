@@ -49,7 +49,14 @@ RULES = {
 }
 REPLIES = {"fraud": "I will not help with that.", "off-topic": "I only talk about the bank.", **{c: r.reply for c, r in RULES.items()}}
 CONFIG = GatewayConfig(
-    name="bank", charter="c" * 64, replies=REPLIES, rules=RULES, sampling=Sampling(max_tokens=64), wait=PATIENCE, heartbeat=0.2, poll=0.05
+    name="bank",
+    charter="c" * 64,
+    replies=REPLIES,
+    rules=RULES,
+    sampling=Sampling(max_tokens=64),
+    wait=PATIENCE,
+    heartbeat=PATIENCE,
+    poll=0.05,
 )
 
 

@@ -42,7 +42,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Gateway]:
-    with gateway(tmp_path_factory.mktemp("holds"), upstream.url, guard(may_hold_output=True)) as g:
+    with gateway(tmp_path_factory.mktemp("holds"), upstream.url, guard(may_hold_output=True), heartbeat=0.2) as g:
         yield g
 
 

@@ -48,7 +48,7 @@ def _content(value: Any) -> str | None:
         return value
     if isinstance(value, Sequence):
         parts = [p.get("text") for p in value if isinstance(p, Mapping)]
-        return "".join(str(p) for p in parts) if len(parts) == len(value) and None not in parts else None
+        return "".join(map(str, parts)) if len(parts) == len(value) and all(isinstance(p, str) for p in parts) else None
     return None
 
 
@@ -59,15 +59,20 @@ def message_from(raw: object) -> Message:
     role = raw.get("role")
     if role not in ROLES:
         raise DataError(f"unknown role {role!r}, expected one of {', '.join(ROLES)}", remedy="mend the role")
+    given, answered = raw.get("tool_calls") or (), raw.get("tool_call_id")
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise DataError(f"tool_calls must be a list, got {type(given).__name__}", remedy="give a list of calls")
+    if not isinstance(answered, str | None):
+        raise DataError(f"tool_call_id must be text, got {type(answered).__name__}", remedy="give the id of the call")
     calls = tuple(
         ToolCall(str(c.get("id", "")), str(c["function"]["name"]), str(c["function"].get("arguments", "")))
-        for c in raw.get("tool_calls") or ()
+        for c in given
         if isinstance(c, Mapping) and isinstance(c.get("function"), Mapping) and "name" in c["function"]
     )
     content = _content(raw.get("content") if raw.get("content") is not None else ("" if calls else None))
     if content is None:
         raise DataError(f"message content must be text, got {type(raw.get('content')).__name__}", remedy="give a string")
-    return Message(role, content, calls, raw.get("tool_call_id"))
+    return Message(role, content, calls, answered)
 
 
 def messages_from(raw: object) -> tuple[Message, ...]:

@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from trueline.core.chat import ChatModel
@@ -22,7 +23,7 @@ from trueline.gateway.config import MAIN_ROUTE, GatewayConfig
 from trueline.gateway.holding import look, sweep, wait
 from trueline.gateway.keys import KeyRefused, who
 from trueline.gateway.ports import GuardPort
-from trueline.gateway.streaming import Stream
+from trueline.gateway.streaming import EventResponse, Stream
 from trueline.gateway.threads import aside
 from trueline.gateway.wire_openai import Asked, completion, error_body, read_request
 from trueline.store import exchanges
@@ -112,9 +113,7 @@ class Handlers:
     async def _streamed(self, call: Call, asked: Asked, seconds: float, earlier: Exchange | None) -> Response:
         stream = Stream(self._a, call, seconds, asked.usage, failure)
         await stream.start(earlier)
-        return StreamingResponse(
-            stream.events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        )
+        return EventResponse(stream)
 
     async def _retried(self, request: Request, call: Call) -> Exchange | None:
         """The hold that this request made when it was first sent: a client that lost the connection must not make a second one."""
@@ -179,7 +178,14 @@ def build_app(
     for name in config.routes():
         for path, handler, method in ((many, h.chat, "POST"), (one, h.poll, "GET"), ("/v1/models", h.models, "GET")):
             routes.append(Route(f"/{name}{path}", _on(name, guarded(handler)), methods=[method]))
-    return Starlette(routes=[*routes, *pages], lifespan=life)
+    return Starlette(routes=[*routes, *pages], lifespan=life, exception_handlers={HTTPException: _nowhere})
+
+
+async def _nowhere(request: Request, e: Exception) -> Response:
+    """An address or method that is not served, in OpenAI's form."""
+    assert isinstance(e, HTTPException)
+    told = f"{request.method} {request.url.path} is not served here: {e.detail}"
+    return JSONResponse(error_body(told[:300], "not_found_error", "not_found"), e.status_code, e.headers)
 
 
 def _on(name: str, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

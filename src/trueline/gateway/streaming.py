@@ -11,6 +11,9 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
 from trueline.gateway.answering import Answering, Call
 from trueline.gateway.holding import look, wait
 from trueline.gateway.wire_openai import chunk, closing, event, visible
@@ -99,5 +102,25 @@ class Stream:
                 except TimeoutError:
                     item = ": waiting\n\n"
         finally:
-            if self._task is not None:
-                self._task.cancel()
+            self.stop()
+
+    def stop(self) -> None:
+        """Ends the making; what is stored stays."""
+        if self._task is not None:
+            self._task.cancel()
+
+
+class EventResponse(StreamingResponse):
+    """The events as a response. A client that goes away before the first one leaves a generator that never began, whose `finally`
+    never runs: so the making is ended here as well."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream.events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the events."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._stream.stop()

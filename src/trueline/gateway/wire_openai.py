@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "frequency_penalty": (0, None), "presence_penalty": (0, None), "logprobs": (False, None), "top_logprobs": (0, None),
     "logit_bias": ({}, None), "response_format": ({"type": "text"}, None), "n": (1, None), "tool_choice": ("auto", None),
 }  # fmt: skip
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # written by json.dumps; two backslashes are one of the text itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,11 @@ def _sampling(body: Mapping[str, Any], default: Sampling) -> Sampling:
     if not isinstance(stop, list) or not all(isinstance(s, str) for s in stop):
         raise DataError("stop must be a string or a list of strings", remedy="mend the request")
     seed = body.get("seed")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-        raise DataError(f"seed is {seed!r:.40}, expected an integer", remedy="mend the request")
-    length = body.get("max_completion_tokens") or body.get("max_tokens")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**63):
+        raise DataError(f"seed is {seed!r:.40}, expected an integer of 64 bits", remedy="mend the request")
+    length = body.get("max_tokens") if body.get("max_completion_tokens") is None else body["max_completion_tokens"]
+    if isinstance(length, float):
+        raise DataError(f"max_tokens is {length!r:.40}, expected an integer", remedy="mend the request")
     temperature = _number(body, "temperature", 0, 2, default.temperature)
     return Sampling(
         temperature=temperature,
@@ -61,13 +65,26 @@ def _sampling(body: Mapping[str, Any], default: Sampling) -> Sampling:
     )
 
 
+def _parsed(raw: bytes) -> Any:
+    """The JSON of a body, if it can be kept and sent on as it is: no NaN, no halves of characters, no NUL, no numbers of thousands of
+    digits, no nesting beyond reason. Raises `DataError`."""
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise DataError("the body is no JSON", remedy="send a JSON object") from None
+    try:
+        kept = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise DataError("the body holds NaN, half a character, or nests too deep", remedy="send plain JSON") from None
+    if _NUL.search(kept):
+        raise DataError("the body holds the character NUL", remedy="leave it out")
+    return body
+
+
 def read_request(raw: bytes, model: str, default: Sampling) -> Asked:
     """Reads a request body. Raises `DataError` for what is not understood or would be ignored; a `model` other than the one served
     is refused, so that nobody takes the answers of one model for those of another."""
-    try:
-        body = json.loads(raw)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-        raise DataError("the body is no JSON", remedy="send a JSON object") from None
+    body = _parsed(raw)
     if not isinstance(body, Mapping):
         raise DataError(f"the body must be a JSON object, got {type(body).__name__}", remedy="send an object")
     for name, value in body.items():
@@ -80,12 +97,14 @@ def read_request(raw: bytes, model: str, default: Sampling) -> Asked:
     options, tools, said = body.get("stream_options") or {}, body.get("tools") or [], body.get("messages")
     if not isinstance(options, Mapping) or not isinstance(tools, list) or not all(isinstance(t, Mapping) for t in tools):
         raise DataError("stream_options must be an object and tools a list of objects", remedy="mend the request")
+    if not isinstance(body.get("stream"), bool | None):
+        raise DataError(f"stream is {body['stream']!r:.40}, expected true or false", remedy="mend the request")
     if not isinstance(said, list):
         raise DataError("messages must be a list", remedy='send {"messages": [{"role": "user", "content": ...}]}')
     # `developer` is what newer clients call `system`
     said = [{**m, "role": "system"} if isinstance(m, Mapping) and m.get("role") == "developer" else m for m in said]
     chat = ChatRequest(messages_from(said), _sampling(body, default), tuple(tools))
-    return Asked(chat, body.get("stream") is True, bool(options.get("include_usage")))
+    return Asked(chat, bool(body.get("stream")), bool(options.get("include_usage")))
 
 
 def error_body(message: str, kind: str = "invalid_request_error", code: str | None = None) -> dict[str, Any]:

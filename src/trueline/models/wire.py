@@ -108,7 +108,7 @@ class Wire:
                 async with self._client.stream("POST", self.base + path, json=dict(body)) as response:
                     if response.status_code < 300:
                         begun = True
-                        async for line in response.aiter_lines():
+                        async for line in _lines(response):
                             data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
                             if data == "[DONE]":
                                 return
@@ -131,6 +131,17 @@ class Wire:
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.aclose()
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[str]:
+    """The lines of an event stream. Only \\n and \\r end a line there; `aiter_lines` also cuts at U+2028 and the like, which may stand
+    in a JSON string as they are. Bytes that are no UTF-8 are replaced."""
+    held = b""
+    async for part in response.aiter_bytes():
+        *whole, held = (held + part).replace(b"\r", b"\n").split(b"\n")
+        for line in whole:
+            yield line.decode("utf-8", "replace")
+    yield held.decode("utf-8", "replace")
 
 
 def _retry_after(told: str) -> float | None:
@@ -187,7 +198,7 @@ def _error(text: str) -> tuple[str, str, str]:
 def count_of(usage: object, name: str) -> int:
     """A token count out of a usage object, 0 where the server gives none that is a number."""
     found = usage.get(name) if isinstance(usage, Mapping) else None
-    return found if isinstance(found, int) else 0
+    return found if isinstance(found, int) and 0 <= found < 2**31 else 0
 
 
 def key_from(*names: str) -> str | None:
