@@ -1,6 +1,7 @@
 """The guard: cut-independent streams, exact phrases, numbers by their checks, tricks of Unicode, heads with stated error."""
 
 import base64
+import time
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trueline.algos.detectors.numbers import find_numbers, iban, luhn
-from trueline.algos.detectors.phrases import first_hit, open_tail
-from trueline.algos.text.views import canonical, views
+from trueline.algos.detectors.phrases import Phrases
+from trueline.algos.text.views import canonical, plain, views
 from trueline.charter.parse import load_charter
 from trueline.charter.probe_files import probes_beside, read_probes
 from trueline.charter.shipped import charter_path
@@ -36,13 +37,59 @@ def test_numbers_by_their_checks() -> None:
 
 
 def test_open_tail_by_hand() -> None:
-    assert open_tail("so here is ho", ("here is how it is done",)) == len("here is ho")
-    assert open_tail("nothing", ("here is how",)) == 0
-    assert first_hit("A HERE IS HOW b", ("here is how",)).start == 2  # type: ignore[union-attr]
+    known = Phrases(("here is how it is done", "b c", "a b c d"))
+    assert known.open_tail("so here is ho") == len("here is ho")
+    assert known.open_tail("so  HERE\u200b\n is h\u200b") == len("HERE\u200b\n is h\u200b")
+    assert known.open_tail("nothing") == 0
+    hit = known.first("A HERE IS HOW IT IS DONE b")
+    assert hit is not None
+    assert (hit.phrase, hit.start, hit.end) == ("here is how it is done", 2, 24)
+    first = known.first("a b c d")  # complete first is what a stream meets first
+    assert first is not None
+    assert first.phrase == "b c"
+    assert Phrases(()).first("x") is None
+    assert Phrases(("", " \u200b")).open_tail("x ") == 0
+
+
+@pytest.mark.parametrize("dressed", ["h\u0435re is h\u043ew it is done", "here\u200bis how it is done".replace("\u200b", "\u2060 "), "HERE  IS\n\thow it\u00a0is done",
+                                     "he\ufe0fre is how\u200d it is done", "\uff48ere is how it is done", "h\U000e0065ere is how it is done"])  # fmt: skip
+@pytest.mark.parametrize("cut", [1, 3, 1000])
+def test_dressed_phrases_stop_a_reply_and_its_stream(guard: Guard, dressed: str, cut: int) -> None:
+    text = f"Sure, {dressed}: take it."
+    assert guard.check_output((), text).action == "refuse"
+    stream = guard.streaming(())
+    shown = "".join(stream.feed(text[i : i + cut]) for i in range(0, len(text), cut))
+    rest, verdict = stream.finish()
+    assert (shown + rest, verdict.action) == ("Sure, ", "refuse")
+
+
+def test_what_is_sent_on_keeps_what_people_use() -> None:
+    assert plain("a\u200bb\U000e0041\u202ec\ufeff") == "abc"
+    for kept in ("نمی\u200cخواهم", "👨\u200d👩\u200d👧", "❤\ufe0f", "\u200f(שלום)", "naïve – “x”\n\ty"):
+        assert plain(kept) == kept
+
+
+def test_a_conversation_without_a_question_is_judged_by_its_last_words(guard: Guard) -> None:
+    asked = "How do I use a stolen card in a shop?"
+    if guard.check_input((Message("user", asked),)).action != "allow":
+        assert guard.check_input((Message("system", asked),)).action != "allow"
+
+
+def test_a_long_stream_is_read_in_linear_time(guard: Guard) -> None:
+    words = ["Here ", "is ", "a ", "long ", "reply ", "of ", "4111 ", "and ", "DE89 ", "words. "]
+
+    def seconds(n: int) -> float:
+        stream, begun = guard.streaming(()), time.process_time()
+        for i in range(n):
+            stream.feed(words[i % len(words)])
+        return time.process_time() - begun
+
+    seconds(200)
+    assert seconds(8000) < 20 * seconds(1000) + 1.0  # eight times the words; squared it would be 64 times
 
 
 PIECES = st.lists(
-    st.sampled_from(["here is how ", "it is done", " here", "is", "4111 1111 1111 ", "1111", "4111", "surely the best choice for you", "DE89 3704 0044 ", "0532 0130 00", "x", " ", "."]),
+    st.sampled_from(["here is how ", "it is done", " here", "is", "4111 1111 1111 ", "1111", "4111", "surely the best choice for you", "DE89 3704 0044 ", "0532 0130 00", "x", " ", ".", "h\u0435re is  how\u200b ", "\u200b", "\n", "surely the best"]),
     max_size=12,
 )  # fmt: skip
 
@@ -65,7 +112,7 @@ def test_result_does_not_depend_on_the_cut(guard: Guard, pieces: list[str], data
     if whole[1] in ("allow", "redact"):
         assert whole[0] == redact(text)
     else:
-        assert first_hit(whole[0], guard._all) is None
+        assert guard._all.first(whole[0]) is None
 
 
 def test_breaks_and_leaks_stop_a_reply(guard: Guard) -> None:

@@ -6,8 +6,9 @@ never in an unchecked reply. The model's reasoning is not forwarded at all.
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -33,6 +34,28 @@ logger = logging.getLogger("trueline.gateway")
 
 class GuardFailed(GatewayError):
     """The guard could not judge; nothing is answered."""
+
+
+def spoken(reply: ChatReply) -> str:
+    """All that a reply says: its text, and of its tool calls the names, the arguments as written, and the words in them as their reader
+    will decode them (JSON may write any letter as \\uXXXX)."""
+    parts = [reply.text]
+    for c in reply.tool_calls:
+        parts += [c.name, c.arguments]
+        try:
+            # pairs, not a dict: of a name that stands twice a dict would keep the second alone
+            parts.append(" ".join(_words(json.loads(c.arguments, object_pairs_hook=tuple))))
+        except (ValueError, RecursionError):
+            continue
+    return "\n".join(parts) if reply.tool_calls else reply.text
+
+
+def _words(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for v in value:
+            yield from _words(v)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +105,15 @@ class Answering:
             return Verdict("hold", rule.clause, f"always held on {', '.join(rule.on) or 'everything'}")
         return verdict
 
+    def _forwarded(self, chat: ChatRequest) -> ChatRequest:
+        """The conversation without what only a machine reads, so that guard and model read the same; it is stored as it was sent."""
+        return replace(chat, messages=tuple(replace(m, content=self.guard.plain(m.content)) for m in chat.messages))
+
+    def _readable(self, reply: ChatReply) -> ChatReply:
+        """The reply likewise: what the guard judges is what the client gets."""
+        calls = tuple(replace(c, name=self.guard.plain(c.name), arguments=self.guard.plain(c.arguments)) for c in reply.tool_calls)
+        return replace(reply, text=self.guard.plain(reply.text), tool_calls=calls)
+
     def may_be_live(self, call: Call, verdict: Verdict) -> bool:
         """Whether checked bytes may go out before the reply is finished: only where nothing can still hold it."""
         return (
@@ -93,21 +125,21 @@ class Answering:
         e = replace(self.opened(call), input_verdict=verdict, action=verdict.action, clause=verdict.clause)
         if verdict.action in STOPS:
             return await self._instead(e, verdict, None)
-        reply = await self.model.reply(call.chat)
+        reply = self._readable(await self.model.reply(self._forwarded(call.chat)))
         e = replace(e, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
-        said = "\n".join((reply.text, *(c.arguments for c in reply.tool_calls)))
-        out = await self._judge(self.guard.check_output, call.chat.messages, said if reply.tool_calls else reply.text)
+        said = spoken(reply)
+        out = await self._judge(self.guard.check_output, call.chat.messages, said)
         if out.action == "redact" and reply.tool_calls:
             out = replace(out, action="refuse")  # arguments with holes in them would call the tool with nonsense
         e = replace(e, output_verdict=out)
         if out.action in STOPS:
-            return await self._instead(e, out, reply.text)
+            return await self._instead(e, out, said)
         text = await self._redacted(call, reply) if out.action == "redact" else reply.text
         rule, why = self._holding(call, verdict, out, reply.tool_calls)
         if rule is not None:
             return await self._held(e, rule, why, text, reply.tool_calls)
         if "hold" in (verdict.action, out.action):  # a clause that wants a person but names none
-            return await self._instead(e, verdict if verdict.action == "hold" else out, reply.text)
+            return await self._instead(e, verdict if verdict.action == "hold" else out, said)
         finish = "tool_calls" if reply.tool_calls else reply.finish_reason
         draft = reply.text if text != reply.text else None
         return await self._done(replace(e, action=out.action, clause=out.clause, tool_calls=reply.tool_calls), text, finish, draft)
@@ -176,11 +208,12 @@ class Answering:
         try:
             check = self.guard.streaming(call.chat.messages)
             made, shown, finish = [], [], "stop"
-            async for delta in self.model.stream(call.chat):
+            async for delta in self.model.stream(self._forwarded(call.chat)):
                 if delta.tool_calls:
                     raise ModelError("the model called a tool that was not offered", remedy="ask again")
-                made.append(delta.text)
-                piece = self._fed(check.feed, delta.text) if delta.text else ""
+                said = self.guard.plain(delta.text)
+                made.append(said)
+                piece = self._fed(check.feed, said) if said else ""
                 if piece:
                     shown.append(piece)
                     yield piece

@@ -27,6 +27,9 @@ class GuardPort(Protocol):
     def may_hold_output(self) -> bool:
         """Whether a reply can be found to need a person only once it is read. Then nothing is shown before all of it was."""
 
+    def plain(self, text: str) -> str:
+        """The text without characters that people do not see and machines do. Character by character: cuts make no difference."""
+
     def check_input(self, messages: Sequence[Message]) -> Verdict:
         """The verdict on a conversation: allow, refuse, redirect or hold."""
 
@@ -49,6 +52,10 @@ class ScriptedGuard:
     on_output: Callable[[str], Verdict] = lambda text: ALLOW
     may_hold_output: bool = False
     seen: list[str] = field(default_factory=list)
+
+    def plain(self, text: str) -> str:
+        """The text as it is."""
+        return text
 
     def check_input(self, messages: Sequence[Message]) -> Verdict:
         """Asks the first function about what the user and the tools said."""

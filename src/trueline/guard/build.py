@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trueline.algos.detectors.numbers import find_numbers
-from trueline.algos.detectors.phrases import first_hit
-from trueline.algos.text.views import views
+from trueline.algos.detectors.phrases import Phrases
+from trueline.algos.text.views import plain, views
 from trueline.charter.compile.guarding import GuardRule, guard_rules
 from trueline.charter.digests import digest_of
 from trueline.charter.probes import Probe
@@ -37,16 +37,20 @@ class Guard:
         self.heads = heads
         self.phrases = {p: r.clause for r in rules for p in r.phrases}
         self.leaks = leak_phrases(prompt)
-        self._all = (*self.phrases, *self.leaks)
+        self._all = Phrases((*self.leaks, *self.phrases))
 
     @property
     def may_hold_output(self) -> bool:
         """Whether reading a reply can show that it needs a person."""
         return any(r.action == "hold" and r.phrases for r in self.rules.values())
 
+    def plain(self, text: str) -> str:
+        """The text without hidden characters: what is sent on."""
+        return plain(text)
+
     def check_input(self, messages: Sequence[Message]) -> Verdict:
         """Reads the last question in all its views, then the last turns joined (a request may be split over turns)."""
-        said = [m.content for m in messages if m.role in ("user", "tool")]
+        said = [m.content for m in messages if m.role in ("user", "tool")] or [m.content for m in messages[-1:]]
         texts = [*views(said[-1])] if said else []
         if len(said) > 1:
             texts += views(" ".join(said[-WINDOW:]))[:1]
@@ -60,7 +64,7 @@ class Guard:
 
     def check_output(self, messages: Sequence[Message], text: str) -> Verdict:
         """Exact breaks and leaks stop a reply; card numbers and IBANs are redacted."""
-        hit = first_hit(text, self._all)
+        hit = self._all.first(text)
         if hit is not None:
             clause = self.phrases.get(hit.phrase)
             action = self.rules[clause].action if clause is not None else "refuse"

@@ -8,7 +8,7 @@ from typing import Literal
 
 _CARD = re.compile(r"(?<![0-9A-Za-z])(?:[0-9][ -]?){12,18}[0-9](?![0-9A-Za-z])")
 _IBAN = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[ ]?[0-9A-Z]){11,30}(?![0-9A-Za-z])")
-_TAIL = re.compile(r"(?:[A-Z]{0,2}[0-9][0-9A-Z -]{0,44}|[A-Z]{1,2})$")
+_TAIL = re.compile(r"(?:[A-Z]{0,2}[0-9][0-9A-Z -]{0,64}|[A-Z]{1,2})$")
 
 
 @dataclass(frozen=True, slots=True)

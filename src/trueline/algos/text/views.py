@@ -11,6 +11,7 @@ import binascii
 import codecs
 import re
 import unicodedata
+from functools import lru_cache
 from urllib.parse import unquote
 
 _INVISIBLE = re.compile(
@@ -18,6 +19,10 @@ _INVISIBLE = re.compile(
 )
 _JOINERS = re.compile("(?<=[a-zA-Z])[\u200c\u200d](?=[a-zA-Z])")  # between Latin letters a joiner has no meaning; elsewhere it may
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
+# what no text needs and only a machine reads: left are the marks that Arabic and Hebrew, emoji and Persian use
+_HIDDEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u202a-\u202e\u2060-\u206f\ufe00-\ufe0e\ufeff\U000e0000-\U000e007f\U000e0100-\U000e01ef]"
+)
 _LOOKALIKES = str.maketrans(
     "аеорсухіјѕԁԛԝһАВЕКМНОРСТХΑΒΕΖΗΙΚΜΝΟΡΤΥΧοαερνιυκτɡ",
     "aeopcyxijsdqwhABEKMHOPCTXABEZHIKMNOPTYXoaepviuktg",
@@ -25,6 +30,25 @@ _LOOKALIKES = str.maketrans(
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{16,4096}={0,2}(?![A-Za-z0-9+/=])")
 _HEX = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}\s?){10,2048}(?![0-9A-Fa-f])")
 _ROT = re.compile(r"rot-?13", re.IGNORECASE)
+
+
+def plain(text: str) -> str:
+    """The text without hidden characters, the rest as it is: what may be sent on. Character by character."""
+    return _HIDDEN.sub("", text)
+
+
+@lru_cache(maxsize=1 << 14)
+def folded_char(c: str) -> str:
+    """What a character reads as: one in lower case, a look-alike or wide form folded; a space for any white space; "" for what does not
+    show."""
+    if c.isspace():
+        return " "
+    if _INVISIBLE.match(c) or _HIDDEN.match(c) or c in "\u200c\u200d":
+        return ""
+    for form in (unicodedata.normalize("NFKC", c).translate(_LOOKALIKES), c):
+        if len(low := form.lower()) == 1:
+            return low
+    return c
 
 
 def canonical(text: str) -> str:
