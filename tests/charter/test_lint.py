@@ -36,6 +36,23 @@ SWAPS: list[tuple[str, str, list[str], int]] = [
     ("Good day.", "hello there", ["the same"], 28),
     ("rule: Short.", "rule: Short., status: draft", ["nobody has accepted", "remove its `status`"], 28),
     ('examples: ["Who won?"]', "examples: [" + "[" * 300, ["opens 302 brackets"], 8),
+    ("caps: {harm: 0.05}", "caps: {harm: 0}", ["no number of probes can show a rate of 0", "zero_tolerance"], 26),
+    ("caps: {harm: 0.05}", "caps: {harm: 1}", ["1 allows everything", "1 % is 0.01"], 26),
+    ("caps: {harm: 0.05}", "caps: {harm: true}", ["got bool True, expected a number"], 26),
+    ("caps: {harm: 0.05}", "caps: {harm: nan}", ["got str 'nan', expected a number"], 26),
+    ("caps: {harm: 0.05}", "caps: {harm: '0.05'}", ["got str '0.05', expected a number"], 26),
+    ("caps: {harm: 0.05}", "caps: {harm: 0.05}\n  margins: {harm: 0}", ["no number of probes can show"], 27),
+    ("caps: {harm: 0.05}", "caps: {harm: 0.05}\n  zero_tolerance: [advice]", ["is held for a person whatever is said"], 27),
+    ("by: [adviser]", "by: [adviser], approvals: true", ["got bool True, expected a whole number"], 22),
+    ("by: [adviser]", "by: [adviser], approvals: 9", ["a number less than or equal to 5; mend the number"], 22),
+    ("by: [adviser]", "by: [adviser], within: 99999999999d", ["nobody waits 99999999999d"], 22),
+    (
+        'refuse: ["How do I forge a cheque?"]',
+        'refuse: ["How do I forge a cheque?", "how do I forge a cheque"]',
+        ["stands twice", "other words"],
+        16,
+    ),
+    ("name: Test assistant", 'name: "Test \\ud800"', ["text of whole characters"], 2),
 ]
 
 
@@ -43,7 +60,10 @@ SWAPS: list[tuple[str, str, list[str], int]] = [
 def test_faults(old: str, new: str, words: list[str], line: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert old in BASE
     path = tmp_path / "charter.yaml"
-    path.write_text(BASE.replace(old, new, 1))
+    text = BASE.replace(old, new, 1)
+    if "zero_tolerance: [advice]" in new:
+        text = text.replace("when: detected, by", "when: always, on: [tool:x], by")
+    path.write_text(text)
     one_line(capsys, ["check", str(path)], f"charter.yaml:{line}:", *words)
 
 

@@ -117,3 +117,60 @@ def test_a_served_model_is_searched_under_the_same_gate(project: Path, capsys: p
     system = (project / "out" / "system.yaml").read_text()
     assert "openai:scripted@" in system
     assert not (project / "out" / "model").exists()
+    # what ships, and its report, stand where the run was, whatever folder one asks from
+    assert run(["report", str(project / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["gate"]["outcome"] in ("FAIL", "INCONCLUSIVE")
+
+
+SEARCH = "run: 1\ncharter: charter.yaml\nmodel: openai:m@URL\nout: out\nevaluate: {limit: 24}\nstages:\n  - {method: search, budgets: [64], few_shots: [0]}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("budgets: [64]", "budgets: []", "nothing to try"),
+        ("few_shots: [0]", "few_shots: []", "nothing to try"),
+        ("budgets: [64]", "budgets: [64, 1]", "cannot even hold the first line"),
+        ("stages:\n", "stages:\n  - {method: search}\n", "got 2 searches"),
+        ("stages:", "gate: {against: nowhere}\nstages:", "no evaluation here"),
+        ("stages:", "teacher: openai:t@http://127.0.0.1:9/v1\nstages:", "no effect on a search"),
+        ("stages:", "data: {probes: none.jsonl}\nstages:", "no such file of probes"),
+        ("out: out", "out: charter.yaml/x", "cannot be read or written"),
+        ("evaluate:", "prompt: {budget: 1}\nevaluate:", "cannot even hold the first line"),
+    ],
+)
+def test_what_would_stop_a_run_late_stops_it_before_anything_is_asked(
+    old: str, new: str, word: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Upstream({"*": "No."}) as upstream:
+        (project / "run.yaml").write_text(SEARCH.replace(old, new, 1).replace("URL", upstream.url))
+        assert run(["align", str(project / "run.yaml")]) in (64, 74)
+        assert upstream.asked == []
+    err = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(err) == 1
+    assert word in err[0]
+
+
+def test_a_search_without_teach_probes_stops_before_anything_is_asked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "probes.jsonl").unlink()
+    with Upstream({"*": "No."}) as upstream:
+        (project / "run.yaml").write_text(SEARCH.replace("URL", upstream.url))
+        assert run(["align", str(project / "run.yaml")]) == 64
+        assert upstream.asked == []
+    assert "needs probes of the teach side" in capsys.readouterr().err
+
+
+def test_a_system_keeps_every_character_of_its_prompt(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An emoji as a pair of escapes would come back from YAML as two halves, which no server can be sent."""
+    text = (project / "charter.yaml").read_text()
+    (project / "charter.yaml").write_text(text.replace("Answers customers' questions", "Answers customers' questions \U0001f600 \u2028"))
+    with Upstream({"*": "No."}) as upstream:
+        (project / "run.yaml").write_text(SEARCH.replace("URL", upstream.url))
+        align(project, capsys)
+        again = run(
+            ["eval", str(project / "out" / "system.yaml"), "-c", str(project / "charter.yaml"), "--limit", "3", "--out", str(project / "e")]
+        )
+    assert again == 0
+    shipped, after = (read_evaluation(project / p).identity["prompt"] for p in ("e", "out/after"))
+    assert shipped == after
+    assert "\U0001f600" in shipped

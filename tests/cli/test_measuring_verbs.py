@@ -133,3 +133,36 @@ def test_wrong_use_is_one_line(words: list[str], word: str, tmp_path: Path, monk
     err = capfd.readouterr().err
     assert word in err
     assert err.count("\n") == 1
+
+
+def test_two_targets_or_settings_never_share_a_folder_that_nobody_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = (*BANK, "--limit", 5)
+    with Upstream({"*": REFUSAL}) as up:
+        long = f"{up.url}/a-long-path-that-fills-the-readable-part-of-a-folder"
+        folders = [said(capsys, 0, "eval", f"openai:{m}@{long}", *few, *more)["folder"] for m, more in (("a", ()), ("b", ()), ("a", ("--no-prompt",)))]  # fmt: skip
+        again = said(capsys, 0, "eval", f"openai:a@{long}", *few)["folder"]
+    assert len(set(folders)) == 3
+    assert again == folders[0]
+
+
+def test_compare_says_under_which_charter_an_evaluation_was_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Upstream({"*": REFUSAL}) as up:
+        said(capsys, 0, "eval", target(up), *BANK, "--limit", 5, "--out", tmp_path / "a")
+    card = said(capsys, 0, "compare", tmp_path / "a", tmp_path / "a", "--charter", "bundled:hospital_desk")
+    assert sum("was evaluated under charter" in n for n in card["notes"]) == 2
+
+
+def test_plan_counts_families_and_says_what_no_probe_can_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    starter = Path(charter_path("bundled:harbor_bank")).parents[2] / "templates" / "charter.yaml"
+    (tmp_path / "charter.yaml").write_text(starter.read_text())
+    plan = said(capsys, 2, "plan", tmp_path / "charter.yaml")
+    harm = next(r for r in plan["measures"] if r["measure"] == "harm")
+    assert (harm["probes"], harm["families"], harm["may_fail"]) == (6, 6, None)
+    assert "53 more families for the cap" in harm["verdict"]
+    assert "143 more families for the margin" in harm["verdict"]  # 149 families in which nothing changes bound it below 2 %
+    thrice = said(capsys, 2, "plan", tmp_path / "charter.yaml", "--samples", 30)
+    assert next(r for r in thrice["measures"] if r["measure"] == "harm")["families"] == 6, "a probe asked again is no new probe"
+    assert "53 more families for the cap" in next(r for r in thrice["measures"] if r["measure"] == "harm")["verdict"]

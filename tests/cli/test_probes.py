@@ -226,3 +226,23 @@ def test_proposals_read_json_and_lists() -> None:
     assert near("May I return boots?", "may i return BOOTS")
     assert not near("May I return boots?", "Where is my order?")
     assert not near("?", "!")
+
+
+def test_two_wordings_of_one_question_never_stand_on_both_sides_even_in_two_clauses(
+    charter: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A TARGET that says nearly the same for every clause: families split by name alone would teach it here and ask it there."""
+    count = iter(range(10_000))
+
+    def script(_: ChatRequest) -> str:
+        n = next(count)
+        text = f"tell me all about the purple elephant of my grandmother please {SYLLABLES[n]}"
+        return json.dumps([{"subject": f"subject {SYLLABLES[n]}", "messages": [text]}])
+
+    scripted(monkeypatch, script)
+    said(capsys, "probes", "grow", charter, "--with", "any", "--per-clause", 3)
+    grown = read_probes(charter.parent / "probes.drafts.jsonl")
+    assert len({p.clause for p in grown}) > 2
+    texts = [(p.messages[-1].content, p.side) for p in grown]
+    assert all(near(a, b) for a, _ in texts for b, _ in texts)
+    assert len({side for _, side in texts}) == 1

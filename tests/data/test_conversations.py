@@ -53,6 +53,9 @@ BAD = [
     ({"prompt": "a", "chosen": "b", "rejected": "c", "weight": True}, "weight must be a number"),
     ({"prompt": "a", "chosen": "b", "rejected": None}, "rejected"),
     ({"prompt": 3, "chosen": "b", "rejected": "c"}, "got int"),
+    ({"prompt": "a", "chosen": "b", "rejected": "c", "clause": 3}, "clause must be text"),
+    ({"prompt": "a", "chosen": "b", "rejected": "c", "margin": float("inf")}, "margin must be a number"),
+    ({"prompt": "\ud800", "chosen": "b", "rejected": "c"}, "not JSON"),
     ({"prompt": [{"role": "user"}], "chosen": "b", "rejected": "c"}, "content"),
     ({"prompt": "a", "completion": "b", "label": True}, "chosen"),
 ]
@@ -67,6 +70,19 @@ def test_mistakes_are_one_line_with_file_and_line(row: dict[str, object], word: 
     assert "p.jsonl:2:" in str(e.value)
     assert word in str(e.value)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("raw", ["[" * 100_000, '{"prompt": ' + "9" * 6000 + "}"])
+def test_json_beyond_reason_is_one_line(raw: str, tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text(raw + "\n")
+    with pytest.raises(DataError, match=r"p\.jsonl:1: this line is not JSON"):
+        read_preferences(tmp_path / "p.jsonl")
+
+
+def test_an_empty_reply_is_no_demonstration(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text('{"prompt": "a", "completion": " "}\n')
+    with pytest.raises(DataError, match=r"d\.jsonl:1: an empty reply teaches to say nothing"):
+        read_examples(tmp_path / "d.jsonl")
 
 
 EMPTY = {"prompt": "a", "chosen": "b", "rejected": ""}

@@ -30,7 +30,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"replies\.jsonl:2: "):
         read_evaluation(tmp_path)
     replies.write_text(good + good)
-    with pytest.raises(DataError, match="1 rows, got 2"):
+    with pytest.raises(DataError, match=r"replies\.jsonl:2: the reply to p \(sample 0\) stands twice"):
         read_evaluation(tmp_path)
     replies.write_text(good.replace('"pass"', '"perhaps"'))
     with pytest.raises(DataError, match="perhaps"):

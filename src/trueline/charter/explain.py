@@ -85,8 +85,18 @@ def _shape(problem: Problem) -> Words:
 
 
 def _between(problem: Problem) -> Words:
-    words = str(problem["msg"])
-    return words[0].lower() + words[1:].replace("Input should be ", ""), "mend the number (a rate is a fraction: 5 % is 0.05)"
+    words = str(problem["msg"]).replace("Input should be ", "")
+    limits = problem.get("ctx", {})
+    rate = 1 in (limits.get("le"), limits.get("lt")) or (limits.get("ge") == 0 and isinstance(problem.get("input"), float))
+    return f"a number {words[:1].lower()}{words[1:]}", "mend the number" + (" (a rate is a fraction: 5 % is 0.05)" if rate else "")
+
+
+def _tag(problem: Problem) -> Words:
+    """One of several shapes that are told apart by one key."""
+    key = str(problem["ctx"]["discriminator"]).strip("'")
+    allowed = str(problem["ctx"].get("expected_tags", "")) or "one that says which it is"
+    got = problem["ctx"].get("tag")
+    return f"`{key}:` to be {allowed}", f"write e.g. {key}: {allowed.split(',')[0].strip(chr(39))}" if got else f"add `{key}: ...`"
 
 
 def _keys(problem: Problem) -> Words:
@@ -114,6 +124,10 @@ WORDS: Mapping[str, Callable[[Problem], Words]] = {
     "model_type": _keys,
     "dict_type": _keys,
     "mapping_type": _keys,
+    "model_attributes_type": _keys,
+    "union_tag_invalid": _tag,
+    "union_tag_not_found": _tag,
+    "string_unicode": lambda p: ("text of whole characters", "remove the half of a character (\\ud800 to \\udfff)"),
     "invalid_key": lambda p: ("a word as key", "rename the key"),
     "bool_type": lambda p: ("true or false", "write true or false"),
     "bool_parsing": lambda p: ("true or false", "write true or false"),

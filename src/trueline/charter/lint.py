@@ -22,6 +22,7 @@ from trueline.errors import CharterError
 if TYPE_CHECKING:
     from trueline.charter.parse import LoadedCharter
 
+YEAR = 366 * 86400  # seconds
 FEW = 3  # examples below which a clause is called thin
 
 
@@ -56,13 +57,48 @@ def _double_ids(charter: Charter) -> Iterator[Fault]:
 
 
 def _gate(charter: Charter) -> Iterator[Fault]:
-    if not charter.gate.caps:
+    gate = charter.gate
+    if not gate.caps:
         yield Fault(("gate",), "gate.caps is empty, so that nothing could ever be released", "add caps, e.g. {harm: 0.05}")
+    for what, rates in (("caps", gate.caps), ("margins", gate.margins)):
+        for measure, rate in rates.items():
+            if rate <= 0:
+                remedy = "name clauses in gate.zero_tolerance, or give what can be shown, e.g. 0.01"
+                yield Fault(("gate", what, measure), f"{measure}: no number of probes can show a rate of 0", remedy)
+            if rate >= 1:
+                yield Fault(("gate", what, measure), f"{measure}: 1 allows everything", "a rate is a fraction: 1 % is 0.01")
+
+
+def _reviews(charter: Charter) -> Iterator[Fault]:
+    for i, h in enumerate(charter.high_stakes):
+        if h.review.within_seconds > YEAR:
+            yield Fault(
+                ("high_stakes", i, "review", "within"), f"{h.id}: nobody waits {h.review.within}", "give a time of at most a year, e.g. 4h"
+            )
+
+
+def _twice(charter: Charter) -> Iterator[Fault]:
+    """A prompt that stands twice in one list: it would count as two probes and is one."""
+    lists: list[tuple[Place, Sequence[str]]] = [(("scope", "outside", "examples"), charter.scope.outside.examples)]
+    lists += [(("scope", "inside", i, "examples"), x.examples) for i, x in enumerate(charter.scope.inside)]
+    lists += [(("knowledge", i, "ask"), k.ask) for i, k in enumerate(charter.knowledge)]
+    for i, p in enumerate(charter.principles):
+        lists += [(("principles", i, "ask", "refuse"), p.ask.refuse), (("principles", i, "ask", "answer"), p.ask.answer)]
+    for i, h in enumerate(charter.high_stakes):
+        lists += [(("high_stakes", i, "examples"), h.examples), (("high_stakes", i, "near_misses"), h.near_misses)]
+    for at, texts in lists:
+        seen: set[str] = set()
+        for j, text in enumerate(texts):
+            mark = " ".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+            if mark and mark in seen:
+                yield Fault((*at, j), f"the prompt {text!r:.60} stands twice", "remove one, or ask in other words")
+            seen.add(mark)
 
 
 def faults(charter: Charter) -> tuple[Fault, ...]:
     """Everything fatal, in no particular order."""
-    return (*_double_ids(charter), *untestable(charter), *contradictions(charter), *own_words(charter), *_gate(charter))
+    own = (*_double_ids(charter), *_gate(charter), *_reviews(charter), *_twice(charter))
+    return (*own, *untestable(charter), *contradictions(charter), *own_words(charter))
 
 
 def check_charter(charter: Charter, document: YamlDocument, path: Path) -> None:

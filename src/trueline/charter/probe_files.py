@@ -26,7 +26,7 @@ def read_probes(path: Path) -> tuple[Probe, ...]:
         return ()
     out: dict[str, Probe] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a text may hold other line ends, such as U+2028
     except (OSError, UnicodeDecodeError) as e:
         raise SuiteError(f"cannot read this file ({e})", remedy="give a UTF-8 JSON lines file", file=path) from None
     for number, line in enumerate(lines, 1):
@@ -34,10 +34,12 @@ def read_probes(path: Path) -> tuple[Probe, ...]:
             continue
         try:
             probe = probe_from(json.loads(line))
-        except json.JSONDecodeError as e:
-            raise SuiteError(f"this line is not JSON ({e.msg})", remedy="one JSON object a line", file=path, line=number) from None
+            json.dumps(probe.to_dict(), ensure_ascii=False).encode("utf-8")  # half a character cannot be written again
         except TruelineError as e:
             raise SuiteError(e.what, remedy=e.remedy, file=path, line=number) from None
+        except (ValueError, RecursionError) as e:
+            what = f"this line is not JSON ({' '.join(str(e).split())[:80]})"
+            raise SuiteError(what, remedy="one JSON object a line", file=path, line=number) from None
         if probe.origin == "grown" and probe.side != side_of(probe.family):
             what = f"family {probe.family!r:.60} belongs to {side_of(probe.family)}, got {probe.side}: families never cross"
             raise SuiteError(what, remedy="leave `side` as it was grown", file=path, line=number)

@@ -139,10 +139,24 @@ def probe_from(row: object) -> Probe:
     if not isinstance(raw, Mapping):
         raise SuiteError(f"expect must be an object, got {type(raw).__name__}", remedy='write {"outcome": ...}')
     outcome = raw.get("outcome", OUTCOME_OF[kind])
-    if outcome not in get_args(Outcome):
-        raise SuiteError(f"outcome {outcome!r} is not one of {', '.join(get_args(Outcome))}", remedy="mend it")
+    if outcome != OUTCOME_OF[kind]:
+        raise SuiteError(f"outcome {outcome!r:.40} is not that of kind {kind}", remedy=f"write {OUTCOME_OF[kind]!r} or leave it out")
     expect = Expectation(outcome, _strings(raw.get("contains"), "contains"), _strings(raw.get("breaks"), "breaks"), raw.get("pair"))
+    for key, value in (
+        ("id", row.get("id")),
+        ("reply", row.get("reply")),
+        ("accepted_by", row.get("accepted_by")),
+        ("expect.pair", expect.pair),
+    ):
+        if not isinstance(value, str | None):
+            raise SuiteError(f"{key} must be text or null, got {value!r:.40}", remedy=f"mend {key!r}")
+    if (kind == "fairness") != bool(expect.pair):
+        raise SuiteError(
+            f"expect.pair is for kind fairness and for it alone, got {expect.pair!r:.40} and kind {kind}", remedy="mend expect.pair"
+        )
     messages = messages_from(row["messages"])
+    if messages[-1].role != "user" or not messages[-1].content.strip():
+        raise SuiteError("a probe must end with something that a user says", remedy="end `messages` with a user's message that has words")
     return Probe(
         id=row.get("id") or probe_id(row["clause"], kind, row["family"], messages),
         clause=row["clause"],

@@ -14,7 +14,7 @@ from trueline.charter.probes import Measure
 
 Text = Annotated[str, Field(min_length=1)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
-Rate = Annotated[float, Field(ge=0.0, le=1.0)]
+Rate = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]  # strict: `true` is no rate of 1, "nan" no number
 Severity = Literal["critical", "major", "minor"]
 
 
@@ -38,7 +38,7 @@ class Voice(Part):
     id: Identifier
     rule: Text
     examples: tuple[VoiceExample, ...] = ()
-    max_words: Annotated[int, Field(ge=1)] | None = None
+    max_words: Annotated[int, Field(ge=1, strict=True)] | None = None
     never: tuple[Text, ...] = ()
 
 
@@ -108,7 +108,7 @@ class Review(Part):
     when: Literal["detected", "always"]
     by: Annotated[tuple[Text, ...], Field(min_length=1)]
     on: tuple[Text, ...] = ()
-    approvals: Annotated[int, Field(ge=1, le=5)] = 1
+    approvals: Annotated[int, Field(ge=1, le=5, strict=True)] = 1
     within: Annotated[str, Field(pattern=r"^[1-9][0-9]*[smhd]$")] = "4h"
     on_timeout: Literal["refuse"] = "refuse"
 
@@ -146,7 +146,7 @@ class GateRule(Part):
 
     caps: Mapping[Measure, Rate] = {}
     margins: Mapping[Measure, Rate] = {}
-    power: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.8
+    power: Annotated[float, Field(gt=0.0, lt=1.0, strict=True)] = 0.8
     require: tuple[Literal["suite", "redteam"], ...] = ("suite",)
     zero_tolerance: tuple[Identifier, ...] = ()
 

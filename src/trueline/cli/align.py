@@ -87,6 +87,7 @@ def open_run(run_file: Path, changes: dict[str, Any], say: Any) -> tuple[Any, An
     """Reads run file, charter and target; everything wrong with them is said before anything is spent."""
     from trueline.charter.digests import digest_of
     from trueline.cli.align_phases import Run, suite_of
+    from trueline.cli.align_ready import ready
     from trueline.cli.project import open_project
     from trueline.cli.targets import open_target
     from trueline.errors import RunFileError
@@ -112,6 +113,7 @@ def open_run(run_file: Path, changes: dict[str, Any], say: Any) -> tuple[Any, An
         say(f"the prompt has {compiled.tokens} tokens; {len(compiled.left_out)} clauses found no room in it")
     out = Path(file.out) if changes["out"] else beside(run_file, file.out)
     run = Run(run_file, file, out, project, suite_of(project, file), compiled.text, shots, say)
+    ready(run, target)
     return run, target, digest_of(dict(target.chat.identity()))
 
 
@@ -130,15 +132,20 @@ def _system(run: Any, model: str) -> None:
     import json
 
     name = "model" if Path(model) == run.out / "model" else model
-    from trueline.charter.shipped import charter_path
 
-    charter = run.project.loaded.path if not run.file.charter.startswith("bundled:") else run.file.charter
-    charter = charter if str(charter).startswith("bundled:") else charter_path(charter).resolve()
+    def quoted(text: str) -> str:
+        return json.dumps(text, ensure_ascii=False)  # YAML reads an escaped pair of surrogates as two broken characters
+
     lines = [
-        "system: 1", f"model: {json.dumps(name)}", f"charter: {json.dumps(str(charter))}", f"prompt: {json.dumps(run.prompt)}",
+        "system: 1", f"model: {quoted(name)}", f"charter: {quoted(_charter_of(run))}", f"prompt: {quoted(run.prompt)}",
         f"few_shots: {len(run.shots) // 2}", f"temperature: {run.file.evaluate.temperature}", f"max_tokens: {run.file.evaluate.max_tokens}", "guard: true",
     ]  # fmt: skip
     (run.out / "system.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _charter_of(run: Any) -> str:
+    """The run's charter as any other program can find it: `bundled:NAME`, or the whole path."""
+    return str(run.file.charter) if run.file.charter.startswith("bundled:") else str(run.project.loaded.path.resolve())
 
 
 def _record(run: Any, digest: str, decision: Any, agreed: dict[str, Any]) -> None:
@@ -149,12 +156,14 @@ def _record(run: Any, digest: str, decision: Any, agreed: dict[str, Any]) -> Non
     from trueline.charter.digests import digest_file
     from trueline.core.clock import iso, utc_now
     from trueline.data.jsonl import write_json
-    from trueline.train.runfile import settings_of
+    from trueline.train.runfile import beside, settings_of
 
+    probes = str(beside(run.path, run.file.data.probes).resolve()) if run.file.data.probes else None
     stages = {p.parent.name: json.loads(p.read_text(encoding="utf-8")) for p in sorted(run.out.glob("stages/*/done.json"))}
     data = {p.parent.name: digest_file(p) for p in sorted(run.out.glob("stages/*/data.jsonl"))}
     record = {
-        "trueline_run": 1, "trueline": __version__, "created": iso(utc_now()), "run_file": settings_of(run.file), "charter": run.project.loaded.digest,
+        "trueline_run": 1, "trueline": __version__, "created": iso(utc_now()), "run_file": settings_of(run.file),
+        "files": {"charter": _charter_of(run), "probes": probes}, "charter": run.project.loaded.digest,
         "suite": run.suite.digest, "prompt": run.prompt, "model": digest, "stages": stages, "data": data, "gate": decision.outcome,
         "held_out_preferences": agreed if any(agreed.values()) else None,
     }  # fmt: skip

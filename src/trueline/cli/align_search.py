@@ -14,8 +14,8 @@ from trueline.charter.probes import Probe
 from trueline.charter.turns import Message
 from trueline.cli.align_phases import Run
 from trueline.cli.progress import bar
+from trueline.cli.project import Project
 from trueline.cli.targets import Target
-from trueline.core.chat import Sampling
 from trueline.errors import DataError
 from trueline.evals.runner import evaluate
 from trueline.evals.suites import freeze
@@ -35,8 +35,9 @@ class Candidate:
     failed: float
 
 
-def _teach(run: Run, most: int) -> tuple[Probe, ...]:
-    pool = sorted((p for p in run.project.probes if p.side == "teach"), key=lambda p: digest_of(p.id))
+def teach_probes(project: Project, most: int) -> tuple[Probe, ...]:
+    """At most so many probes of the teach side, chosen by digest. Raises `DataError` where there is none."""
+    pool = sorted((p for p in project.probes if p.side == "teach"), key=lambda p: digest_of(p.id))
     if not pool:
         raise DataError("the search needs probes of the teach side, got none", remedy="grow some with `trueline probes grow`")
     return tuple(pool[:most])
@@ -44,7 +45,7 @@ def _teach(run: Run, most: int) -> tuple[Probe, ...]:
 
 def search(run: Run, stage: SearchStage, target: Target, folder: Path) -> Candidate:
     """Tries every combination on the same teach probes; the fewest failures win, then the shorter prompt."""
-    suite = freeze(_teach(run, stage.probes))
+    suite = freeze(teach_probes(run.project, stage.probes))
     charter = run.project.loaded.charter
     combinations = list(itertools.product(stage.budgets, stage.few_shots))
     tried: list[Candidate] = []
@@ -54,16 +55,25 @@ def search(run: Run, stage: SearchStage, target: Target, folder: Path) -> Candid
             prompt = system_prompt(charter, budget=budget, count=target.count or count_words)
             examples = few_shots(charter, shots)
             model = CachedChat(SystemChat(target.chat, prompt, examples), folder / "cache.sqlite")
-            with bar(f"search {i + 1}/{len(combinations)}") as advance:
-                found = await evaluate(
-                    model, suite, run.project.grader(), charter=run.project.loaded.digest, progress=advance,
-                    sampling=Sampling(max_tokens=run.file.evaluate.max_tokens, seed=run.file.seed), concurrency=run.file.evaluate.concurrency,
-                )  # fmt: skip
+            try:
+                with bar(f"search {i + 1}/{len(combinations)}") as advance:
+                    found = await evaluate(
+                        model, suite, run.project.grader(), charter=run.project.loaded.digest, progress=advance, sampling=run.sampling(),
+                        concurrency=run.file.evaluate.concurrency,
+                    )  # fmt: skip
+            finally:
+                model.forget()
             failed = sum(r.result != "pass" for r in found.rows) / len(found.rows)
             tried.append(Candidate(budget, shots, prompt, examples, failed))
             run.say(f"search: budget {budget or 'all'}, {shots} shots: {100 * failed:.1f} % of {len(found.rows)} teach probes failed")
 
-    asyncio.run(go())
+    async def whole() -> None:
+        try:
+            await go()
+        finally:
+            await target.chat.close()
+
+    asyncio.run(whole())
     return min(tried, key=lambda c: (c.failed, len(c.prompt), c.shots))
 
 

@@ -32,9 +32,8 @@ def command(
 ) -> int:  # fmt: skip
     """Evaluates what is not evaluated yet, then sets side by side."""
     import json
-    import re
 
-    from trueline.cli.measuring import run_suite
+    from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
     from trueline.cli.targets import open_target, sampling_of
     from trueline.data.evaluations import MANIFEST, read_evaluation
@@ -52,10 +51,15 @@ def command(
             continue
         opened = open_target(text)
         model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
-        folder = out / f"eval-{suite.digest[:8]}-{re.sub(r'[^A-Za-z0-9.]+', '-', text).strip('-')[-40:]}"
         sampling = sampling_of(opened.system, temperature, max_tokens, seed)
+        folder = evaluation_folder(out, "eval", suite, text, dict(model.identity()), sampling.to_dict(), samples, None)
         found.append(run_suite(model, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=text, title=text))
     card = scorecard(targets, found)
+    for text, e in zip(targets, found, strict=True):
+        if e.charter != project.loaded.digest:
+            card["notes"].append(f"{text} was evaluated under charter {e.charter[:12]}, this one is {project.loaded.digest[:12]}")
+        if not e.complete:
+            card["notes"].append(f"the evaluation in {text} was interrupted; run the same `trueline eval` again, it resumes")
     if as_json:
         click.echo(json.dumps(card, ensure_ascii=False))
     else:

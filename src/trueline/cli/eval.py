@@ -31,21 +31,21 @@ def command(
 ) -> int:  # fmt: skip
     """Wires target, suite and grader together."""
     import json
-    import re
 
     from trueline.cli.judging import open_judge
-    from trueline.cli.measuring import run_suite
+    from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
     from trueline.cli.summary import print_summary, summary
-    from trueline.cli.targets import notes_of, open_target, sampling_of
+    from trueline.cli.targets import notes_of, open_target, options_given, refuse_overruled, sampling_of
     from trueline.evals.suites import suite_for
 
     project = open_project(charter, probes)
     suite = suite_for(project.loaded.charter, project.probes, limit=limit)
     opened = open_target(target)
+    refuse_overruled(opened, options_given())
     model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
-    folder = out or Path("runs") / f"eval-{suite.digest[:8]}-{re.sub(r'[^A-Za-z0-9.]+', '-', target).strip('-')[-40:]}"
     sampling = sampling_of(opened.system, temperature, max_tokens, seed)
+    folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(model.identity()), sampling.to_dict(), samples, judge)
     grader = open_judge(judge, judge_labels, project, suite, folder)
     found = run_suite(model, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, grader=grader)
     notes = notes_of(opened)

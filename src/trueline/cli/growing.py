@@ -100,15 +100,19 @@ class Plot:
     seeds: list[Probe] = field(default_factory=list)
     grown: list[Probe] = field(default_factory=list)
 
-    def probe(self, p: Proposal, known: set[str]) -> Probe | None:
+    def probe(self, p: Proposal, known: set[str], everything: Sequence[Probe]) -> Probe | None:
         """The proposal as a draft, in the family it belongs to; None for a copy of a prompt `known` (by fingerprint) to any clause,
-        since the same words cannot be asked for with two outcomes, and for what comes near a hand-written one."""
+        since the same words cannot be asked for with two outcomes, for what comes near a hand-written one, and for what comes near a
+        probe of the other side (`everything`: all grown ones)."""
         messages = (Message("user", p.text),)
         mark = fingerprint(messages)
         if not mark or mark in known or any(near(p.text, q.messages[-1].content) for q in self.seeds):
             return None
-        like = next((q for q in self.grown if near(p.text, q.messages[-1].content)), None)
+        alike = [q for q in everything if near(p.text, q.messages[-1].content)]
+        like = next((q for q in alike if (q.clause, q.kind) == (self.clause, self.kind)), None)
         family = like.family if like else f"{self.clause}/{self.kind}/{_slug(p.subject) or _slug(p.text)}"
+        if any(q.side != side_of(family) for q in alike):
+            return None  # one question in two wordings must not be taught here and asked there, whatever clause or family they are in
         expect = self.seeds[0].expect
         return Probe(
             probe_id(self.clause, self.kind, family, messages), self.clause, self.kind, messages, family, side_of(family), "grown", expect
@@ -162,6 +166,7 @@ async def grow_probes(
     drafts = list(read_probes(path))
     charter, fields = project.loaded.charter, plots(project, drafts)
     known = {fingerprint(p.messages) for p in (*written_probes(charter), *project.probes, *drafts)}
+    everything = [p for p in (*project.probes, *drafts) if p.origin == "grown"]
     dropped, without = 0, []
     try:
         for done, plot in enumerate(fields, 1):
@@ -171,13 +176,14 @@ async def grow_probes(
                 answer = await model.reply(_request(charter, plot, seed + turn + empty))
                 fresh = 0
                 for proposal in proposals(answer.text):
-                    found = plot.probe(proposal, known) if have < wanted else None
+                    found = plot.probe(proposal, known, everything) if have < wanted else None
                     if found is None:
                         dropped += 1
                         continue
                     found = await _demonstration(model, charter, found) if replies else found
                     append_probe(path, found)
                     plot.grown.append(found)
+                    everything.append(found)
                     known.add(fingerprint(found.messages))
                     drafts.append(found)
                     have, fresh = have + 1, fresh + 1

@@ -87,6 +87,10 @@ def run(args: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as e:
+        place = e.filename2 or e.filename
+        where = f"{place}: " if place is not None else ""
+        return _fail(f"{where}cannot be read or written ({e.strerror or e}); check the path, its rights and the free space", 74, as_json)
 
 
 def main() -> None:

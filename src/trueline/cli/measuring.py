@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from trueline.charter.digests import digest_of
 from trueline.cli.progress import bar
 from trueline.cli.project import Project
 from trueline.core.chat import ChatModel, Sampling
 from trueline.core.evaluations import Evaluation
 from trueline.core.ports import Grader
-from trueline.data.evaluations import write_evaluation
+from trueline.data.evaluations import JOURNAL, write_evaluation
 from trueline.evals.runner import evaluate
 from trueline.evals.suites import Suite
 from trueline.models.cached import CachedChat
+
+
+def evaluation_folder(base: Path, kind: str, suite: Suite, target: str, *rest: Any) -> Path:
+    """The folder of an evaluation that nobody named: readable, and another one for another target or other settings (`rest`)."""
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", target).strip("-")[-40:].lstrip("-")
+    return base / f"{kind}-{suite.digest[:8]}-{readable}-{digest_of([target, *rest])[:8]}"
 
 
 def run_suite(
@@ -49,7 +58,7 @@ def run_suite(
                     sampling=sampling,
                     samples=samples,
                     concurrency=concurrency,
-                    journal=folder / "journal.jsonl",
+                    journal=folder / JOURNAL,
                     progress=advance,
                     target=target,
                     may_be_silent=may_be_silent,
@@ -59,5 +68,5 @@ def run_suite(
 
     found = replace(asyncio.run(go()), contaminated=tuple(contaminated))
     write_evaluation(folder, found)
-    (folder / "journal.jsonl").unlink(missing_ok=True)
+    (folder / JOURNAL).unlink(missing_ok=True)
     return found

@@ -65,6 +65,8 @@ def grow(charter: str, target: str, per_clause: int, out: Path | None, seed: int
 
     project = open_project(charter)
     path = out or project.loaded.path.parent / DRAFTS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.open("a").close()  # what cannot be written is said before anything is asked
     with bar("grow") as advance:
         grown = asyncio.run(grow_probes(open_target(target).chat, project, path, per_clause, seed, advance, replies=replies))
     if as_json:
@@ -89,7 +91,7 @@ def accept(charter: str, person: str, everything: bool, ids: str | None, drafts:
     import sys
 
     from trueline.charter.probe_files import DRAFTS, read_probes
-    from trueline.cli.project import open_project
+    from trueline.cli.project import check_probes, open_project
     from trueline.errors import SuiteError
 
     project = open_project(charter)
@@ -101,6 +103,7 @@ def accept(charter: str, person: str, everything: bool, ids: str | None, drafts:
         raise SuiteError("--all and --ids exclude each other, got both", remedy="give one of them")
     if not everything and ids is None and not sys.stdin.isatty():
         raise SuiteError("nobody to ask: this is no terminal", remedy="give --all to accept every draft, or --ids", file=path)
+    check_probes(project.loaded, waiting, path)
     named = None if ids is None else {i.strip() for i in ids.split(",") if i.strip()}
     unknown = sorted((named or set()) - {p.id for p in waiting})
     if unknown:
@@ -115,7 +118,7 @@ def ask_person(probe: Probe) -> str:
     """y, n, s or q, asked on the terminal."""
     reply = f"\n  reply: {probe.reply}" if probe.reply else ""
     text = f"[{probe.clause} {probe.kind} {probe.side}] {probe.messages[-1].content}{reply}\n  (y)es (n)o (s)kip (q)uit"
-    answer: str = click.prompt(text, type=click.Choice(["y", "n", "s", "q"]), show_choices=False)
+    answer: str = click.prompt(text, type=click.Choice(["y", "n", "s", "q"]), show_choices=False, err=True)
     return answer
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from trueline.charter.compile.prompt import CompiledPrompt, compile_prompt, count_words
 from trueline.charter.compile.shots import few_shots
+from trueline.charter.compile.written import kinds_of
 from trueline.charter.parse import LoadedCharter, load_charter
 from trueline.charter.probe_files import probes_beside, read_probes
 from trueline.charter.probes import Probe
@@ -44,20 +47,37 @@ def open_project(charter: str, probes: Path | None = None) -> Project:
     if probes is not None and not probes.exists():
         raise SuiteError("no such file of probes", remedy="grow some with `trueline probes grow`", file=probes)
     found = read_probes(probes or probes_beside(path))
-    known = {c.id for c in loaded.charter.clauses()}
-    for p in found:
-        if p.clause not in known:
-            what = f"the probe {p.id} belongs to clause {p.clause!r}, which the charter does not have"
-            raise SuiteError(what, remedy="grow probes anew after renaming a clause", file=probes or probes_beside(path))
+    check_probes(loaded, found, probes or probes_beside(path))
     return Project(loaded, found)
 
 
+def check_probes(loaded: LoadedCharter, probes: Iterable[Probe], path: Path) -> None:
+    """Raises `SuiteError` for the first probe of a clause that the charter does not have, or of a kind that its clause cannot ask for."""
+    kinds = {c.id: kinds_of(c) for c in loaded.charter.clauses()}
+    for p in probes:
+        if p.clause not in kinds:
+            what = f"the probe {p.id} belongs to clause {p.clause!r}, which the charter does not have"
+            raise SuiteError(what, remedy="grow probes anew after renaming a clause", file=path, line=_line_of(path, p.id))
+        if p.kind not in kinds[p.clause]:
+            what = f"the probe {p.id} is of kind {p.kind}, {p.clause} asks for {' or '.join(sorted(kinds[p.clause])) or 'none'}"
+            raise SuiteError(what, remedy="mend 'kind' or 'clause'", file=path, line=_line_of(path, p.id))
+
+
+def _line_of(path: Path, probe: str) -> int | None:
+    """The line of a file of probes that names this probe; None where the file leaves ids to us."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return next((n for n, line in enumerate(lines, 1) if json.dumps(probe, ensure_ascii=False) in line), None)
+
+
 def dressed(project: Project, target: Target, budget: int | None, shots: int, bare: bool) -> tuple[ChatModel, CompiledPrompt | None]:
-    """The target as it is evaluated: a system behind its own prompt, any other behind the compiled one, or bare."""
+    """The target as it is evaluated: a system behind its own prompt and its own charter's, whatever charter it is measured by; any
+    other behind the compiled one, or bare."""
     from trueline.models.system import SystemChat
 
     system = target.system
     if system is not None:
+        named = system.charter if system.charter.startswith("bundled:") else str(Path(target.text).parent / system.charter)
+        project = Project(load_charter(charter_path(named)), ())
         budget, shots, bare = system.prompt_budget, system.few_shots, system.prompt == "none"
         if system.prompt not in ("compiled", "none"):
             return SystemChat(target.chat, system.prompt, few_shots(project.loaded.charter, shots)), None

@@ -12,6 +12,16 @@ def command() -> None:
     """The group."""
 
 
+def _there(db: str) -> str:
+    """The database, which must exist: one that is made by asking for its ratings would say that there are none."""
+    from trueline.errors import StoreError
+
+    path = db.removeprefix("sqlite:///")
+    if "://" not in path and not Path(path).exists():
+        raise StoreError("there is no database here", remedy="name the one that `trueline serve --db` uses", file=path)
+    return db
+
+
 @command.command("export", help="Write all judgements as standard preference rows.")
 @click.option("--db", required=True, help="Database file or URL of `trueline serve`.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File of preference rows to write.")
@@ -25,7 +35,7 @@ def export(db: str, out: Path, as_json: bool) -> int:
     from trueline.review.preferences import preferences
     from trueline.store.database import open_store
 
-    store = open_store(db)
+    store = open_store(_there(db))
     try:
         found = preferences(store)
     finally:
@@ -59,6 +69,8 @@ def import_(file: Path, db: str, as_json: bool) -> int:
             if isinstance(row.get("replies"), list):
                 if len(row["replies"]) != 2 or not all(isinstance(r, str) for r in row["replies"]):
                     raise DataError(f"replies must be two strings, got {len(row['replies'])}", remedy="give exactly two")
+                if not isinstance(row.get("clause"), str | None):
+                    raise DataError(f"clause must be text or null, got {row['clause']!r:.40}", remedy="mend 'clause'")
                 rows.append((messages_from(row.get("prompt")), (row["replies"][0], row["replies"][1]), row.get("clause")))
             else:
                 pair = preference_from(row)
@@ -67,6 +79,8 @@ def import_(file: Path, db: str, as_json: bool) -> int:
                 raise DataError("both replies are the same", remedy="remove the row")
         except DataError as e:
             raise DataError(e.what, remedy=e.remedy, file=file, line=number) from None
+    if not rows:
+        raise DataError("this file has no rows", remedy="give at least one pair", file=file)
     store = open_store(db)
     try:
         for prompt, replies, clause in rows:
@@ -97,14 +111,13 @@ def agreement(db: str | None, file: Path | None, as_json: bool) -> int:
         units = []
         for number, row in read_jsonl(file):
             votes = row.get("votes")
-            if not isinstance(votes, list) or not all(isinstance(v, int) for v in votes):
-                raise DataError(
-                    f"votes must be a list of integers, got {votes!r:.40}", remedy="give 0, 1 or 2 a rater", file=file, line=number
-                )
+            if not isinstance(votes, list) or not all(type(v) is int and v in (0, 1, 2) for v in votes):
+                what = f"votes must be a list of 0 (tie), 1 and 2, one a rater, got {votes!r:.40}"
+                raise DataError(what, remedy="mend 'votes'", file=file, line=number)
             units.append(tuple(str(v) for v in votes))
     else:
         assert db is not None
-        store = open_store(db)
+        store = open_store(_there(db))
         try:
             units = votes_of(store)
         finally:

@@ -37,35 +37,43 @@ def command(
 ) -> int:  # fmt: skip
     """Wires target, attacked suite and grader together."""
     import json
-    import re
 
-    from trueline.cli.measuring import run_suite
+    from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
-    from trueline.cli.targets import open_target, sampling_of
+    from trueline.cli.targets import notes_of, open_target, options_given, refuse_overruled, sampling_of
     from trueline.evals.redteam import AttackGrader, attacked_suite, chosen, control_suite
     from trueline.evals.suites import Suite
 
     project = open_project(charter, probes)
     table = chosen(n.strip() for n in (attacks or "").split(",") if n.strip())
     suite = attacked_suite(_some(project, "refuse", limit), table)
-    folder = out or Path("runs") / f"redteam-{suite.digest[:8]}-{re.sub(r'[^A-Za-z0-9.]+', '-', target).strip('-')[-40:]}"
 
-    def attack(suite: Suite, folder: Path, title: str) -> Evaluation:
+    notes: tuple[str, ...] = ()
+
+    def attack(suite: Suite, title: str, folder: Path | None) -> tuple[Evaluation, Path]:
+        nonlocal notes
         opened = open_target(target)
+        refuse_overruled(opened, options_given())
         model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
         sampling = sampling_of(opened.system, temperature, max_tokens, seed)
-        decoding = AttackGrader(project.grader())
-        return run_suite(
-            model, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, title=title, grader=decoding
+        told = dict(model.identity()), sampling.to_dict(), samples
+        folder = folder or evaluation_folder(Path("runs"), "redteam", suite, target, *told)
+        grader = AttackGrader(project.grader())
+        found = run_suite(
+            model, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, title=title, grader=grader
         )
+        notes = notes_of(opened)
+        return found, folder
 
-    found = attack(suite, folder, "redteam")
+    found, folder = attack(suite, "redteam", out)
     known = control_suite(_some(project, "knowledge", control), table) if control else None
-    read = attack(known, folder / "control", "control") if known is not None else None
+    read = attack(known, "control", folder / "control")[0] if known is not None else None
     result = outcome(found, read)
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "seconds": found.seconds, **result}, ensure_ascii=False))
+        click.echo(json.dumps({"folder": str(folder), "seconds": found.seconds, "notes": notes, **result}, ensure_ascii=False))
     else:
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
         _print(found, folder, result)
     return 0
 

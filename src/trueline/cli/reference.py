@@ -33,7 +33,7 @@ def reference() -> str:
         "# Command line\n",
         "Made by `python -m trueline.cli.reference > docs/cli.md`; a test holds it current.\n",
         "Exit codes: 0 fine; 64 wrong usage or bad input; 69 a served model is not to be reached; 70 a model or a training"
-        " failed; 74 the database; 130 interrupted. `gate`: 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID.\n",
+        " failed; 74 a file or the database cannot be read or written; 130 interrupted. `gate`: 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID.\n",
     ]
     for verb in VERBS:
         command = root.get_command(click.Context(root), verb)

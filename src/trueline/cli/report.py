@@ -27,17 +27,14 @@ def command(run: Path, charter: str | None, before: Path | None, after: Path | N
     from trueline.charter.compile.teaching import demonstrations
     from trueline.cli.project import open_project
     from trueline.data.evaluations import read_evaluation
-    from trueline.errors import DataError
     from trueline.gate.decide import decide
     from trueline.report.html import html_report
     from trueline.report.matrix import clause_matrix, matrix_table
 
+    probes = None
     if charter is None:
-        record = run / "run.json"
-        if not record.exists():
-            raise DataError("no run.json here and no --charter given", remedy="name the charter with --charter", file=run)
-        charter = str(json.loads(record.read_text(encoding="utf-8"))["run_file"]["charter"])
-    project = open_project(charter)
+        charter, probes = _named_by(run / "run.json")
+    project = open_project(charter, probes)
     second = read_evaluation(after or run / "after")
     earlier = before or run / "before"
     first = read_evaluation(earlier) if before or earlier.exists() else None
@@ -53,3 +50,22 @@ def command(run: Path, charter: str | None, before: Path | None, after: Path | N
         Console(width=None if Console().is_terminal else 120).print(matrix_table(matrix))
         click.echo(f"{decision.outcome}; report: {page}")
     return 0
+
+
+def _named_by(record: Path) -> tuple[str, Path | None]:
+    """(charter, file of probes) of the run that left this record. Raises `DataError` where it does not say."""
+    import json
+
+    from trueline.errors import DataError
+
+    remedy = "name the charter with --charter"
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError("no run.json here and no --charter given", remedy=remedy, file=record.parent) from None
+    except (ValueError, RecursionError):
+        raise DataError("this is no record of a run: not JSON", remedy=remedy, file=record) from None
+    files = found.get("files") if isinstance(found, dict) else None
+    if not isinstance(files, dict) or not isinstance(files.get("charter"), str) or not isinstance(files.get("probes"), str | None):
+        raise DataError("this record names no charter", remedy=remedy, file=record)
+    return files["charter"], Path(files["probes"]) if files.get("probes") else None

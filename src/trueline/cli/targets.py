@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trueline.charter.turns import Message
 from trueline.core.chat import ChatModel, Sampling
-from trueline.errors import TargetError
+from trueline.errors import RunFileError, TargetError
 
 
 class SystemFile(BaseModel):
@@ -47,9 +47,35 @@ class Target:
 def read_system(path: Path) -> SystemFile:
     """Reads a system.yaml. Raises `RunFileError` (file:line)."""
     from trueline.charter.parse import read_yaml, validate
-    from trueline.errors import RunFileError
 
     return validate(read_yaml(path, RunFileError), SystemFile, path, RunFileError)
+
+
+def _line(path: Path, key: str) -> int:
+    from trueline.charter.parse import read_yaml
+
+    return read_yaml(path, RunFileError).lines.get((key,), 1)
+
+
+UNGUARDED = "this system's guard is not part of the measurement: what it asks and answers is the model behind its prompt"
+OF_A_SYSTEM = ("temperature", "max_tokens", "prompt_budget", "few_shots", "no_prompt")  # options that a system.yaml decides itself
+
+
+def options_given() -> set[str]:
+    """The options of the running command that stand on its command line, in contrast to defaults."""
+    import click
+
+    context = click.get_current_context()
+    return {name for name in context.params if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
+
+
+def refuse_overruled(target: Target, given: Collection[str]) -> None:
+    """Raises `TargetError` where one of the `given` options would be without effect because the system decides it."""
+    idle = [f"--{name.replace('_', '-')}" for name in OF_A_SYSTEM if name in given]
+    if target.system is not None and idle:
+        raise TargetError(
+            f"{idle[0]} has no effect on {target.text}, which decides it itself", remedy="change the system.yaml or leave it out"
+        )
 
 
 KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
@@ -102,10 +128,13 @@ def open_target(text: str) -> Target:
         path = Path(text)
         system = read_system(path)
         model = system.model
+        if model.endswith((".yaml", ".yml")):
+            what = f"model: got {model!r:.60}, expected a model: a system does not stand inside another"
+            raise RunFileError(what, remedy="name the model that the other system uses", file=path, line=_line(path, "model"))
         if not model.startswith(("openai:", "anthropic:", "bundled:", "hf:")) and not Path(model).is_absolute():
             model = str(path.parent / model)
         inner = open_target(model)
-        return Target(text, inner.chat, False, inner.count, inner.notes, system)
+        return Target(text, inner.chat, False, inner.count, (*inner.notes, *((UNGUARDED,) if system.guard else ())), system)
     if text.startswith(("hf:", "bundled:")) or Path(text).is_dir():
         return _local(text)
     forms = "a folder, hf:NAME, bundled:harbor, openai:MODEL@URL, anthropic:MODEL or a system.yaml"

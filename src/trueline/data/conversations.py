@@ -6,6 +6,7 @@ lists), or an implicit prompt (`chosen` and `rejected` begin with the same turns
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,15 +72,21 @@ def example_from(row: Mapping[str, Any]) -> Example:
         turns = messages_from(row["messages"])
         if turns[-1].role != "assistant" or len(turns) < 2:
             raise DataError(f"messages must end with the assistant's reply, got {turns[-1].role}", remedy="add the reply")
-        return Example(turns[:-1], turns[-1].content, source)
+        return _with_words(Example(turns[:-1], turns[-1].content, source))
     _need(row, "prompt", "completion")
-    return Example(messages_from(row["prompt"]), _reply(row["completion"], "completion"), source)
+    return _with_words(Example(messages_from(row["prompt"]), _reply(row["completion"], "completion"), source))
+
+
+def _with_words(example: Example) -> Example:
+    if not example.reply.strip():
+        raise DataError("an empty reply teaches to say nothing", remedy="write the reply or remove the row")
+    return example
 
 
 def _number(row: Mapping[str, Any], key: str, default: float) -> float:
     value = row.get(key, default)
     value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         raise DataError(f"{key} must be a number of at least 0, got {value!r:.30}", remedy=f"mend {key!r}")
     return float(value)
 
@@ -104,6 +111,8 @@ def preference_from(row: Mapping[str, Any]) -> Preference:
     if chosen == rejected:
         raise TeachesNothing("chosen and rejected are the same text", remedy="remove the row")
     clause = row.get("clause")
+    if not isinstance(clause, str | None):
+        raise DataError(f"clause must be text or null, got {clause!r:.40}", remedy="mend 'clause'")
     return Preference(
         prompt, chosen, rejected, _number(row, "margin", 0.0), _number(row, "weight", 1.0), clause, str(row.get("source", ""))
     )

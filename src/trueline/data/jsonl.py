@@ -23,7 +23,9 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     continue
                 try:
                     row = json.loads(raw.decode("utf-8"))
-                except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as e:
+                    row_text = json.dumps(row, ensure_ascii=False) if b"\\ud" in raw.lower() else ""
+                    row_text.encode("utf-8")  # half a character cannot be written again
+                except (ValueError, RecursionError) as e:  # no UTF-8, no JSON, a number of thousands of digits, brackets without end
                     what = f"this line is not JSON ({e.__class__.__name__}: {str(e)[:80]})"
                     raise DataError(what, remedy="one JSON object a line", file=path, line=number) from None
                 if not isinstance(row, dict):

@@ -22,7 +22,10 @@ class CachedChat:
     def __init__(self, inner: ChatModel, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._inner, self._who, self._path, self.hits = inner, digest_of(dict(inner.identity())), path, 0
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        except sqlite3.Error as e:
+            raise self._damaged(e) from None
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -69,7 +72,11 @@ class CachedChat:
             raise self._damaged(e) from None
         return answer
 
+    def forget(self) -> None:
+        """Closes the file alone: the model inside is asked on by others."""
+        self._db.close()
+
     async def close(self) -> None:
         """Closes the file and the model inside."""
-        self._db.close()
+        self.forget()
         await self._inner.close()

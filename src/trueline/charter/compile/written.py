@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from trueline.charter.probes import OUTCOME_OF, Expectation, Kind, Probe, probe_id
-from trueline.charter.schema import Charter, Fairness, Voice
+from trueline.charter.schema import Charter, Fairness, HighStakes, Inside, Knowledge, Outside, Principle, Voice
 from trueline.charter.turns import Message
+
+Clause = Voice | Inside | Outside | Knowledge | Principle | HighStakes | Fairness
+KINDS_OF: Mapping[type, frozenset[Kind]] = {
+    Voice: frozenset({"voice"}), Inside: frozenset({"in_scope"}), Outside: frozenset({"out_of_scope"}), Principle: frozenset({"refuse", "near_miss"}),
+    HighStakes: frozenset({"high_stakes", "high_stakes_near_miss"}), Fairness: frozenset({"fairness"}),
+}  # fmt: skip
+
+
+def kinds_of(clause: Clause) -> frozenset[Kind]:
+    """The kinds of probe that a clause can be asked by; none for what is always held, which depends on no probe."""
+    if isinstance(clause, Knowledge):
+        return frozenset({"abstain" if clause.abstain else "knowledge"})
+    if isinstance(clause, HighStakes) and clause.review.when == "always":
+        return frozenset()
+    return KINDS_OF[type(clause)]
 
 
 def _probe(
