@@ -281,3 +281,11 @@ def test_votes_that_are_none(votes: object, word: str, tmp_path: Path, capsys: p
 def test_spoilt_pairs_to_compare(row: str, word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "p.jsonl").write_text(row + "\n" if row else "")
     one_line(capsys, ["ratings", "import", tmp_path / "p.jsonl", "--db", tmp_path / "r.db"], word)
+
+
+@pytest.mark.parametrize("words", [[], ["probes"], ["ratings"]])
+def test_a_group_without_a_verb_shows_its_help_and_no_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 64
+    said = capsys.readouterr()
+    assert said.err.startswith("Usage: trueline")
+    assert "error:" not in said.err

@@ -115,9 +115,14 @@ def test_a_useless_target_ends_and_invents_nothing(
     answer: str, charter: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chat = scripted(monkeypatch, lambda _: answer)
-    found = said(capsys, "probes", "grow", charter, "--with", "x", "--per-clause", 3)
-    assert found["drafts"] <= 1, "at most the refusal itself, once, for a person to drop"
-    assert set(found["without"]) == {f"{c}/{k}" for c, k in kinds_of(charter)}
+    code = run(["probes", "grow", str(charter), "--with", "x", "--per-clause", "3", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    if answer.startswith("I cannot"):
+        assert (code, found["drafts"]) == (0, 1), "the refusal itself, once, for a person to drop"
+        assert set(found["without"]) == {f"{c}/{k}" for c, k in kinds_of(charter)}
+    else:
+        assert code == 70
+        assert "proposed nothing that could be a probe" in found["error"]
     assert len(chat.requests) <= 6 * len(kinds_of(charter))
 
 

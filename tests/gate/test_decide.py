@@ -122,6 +122,12 @@ def test_a_red_team_run_of_something_else_is_invalid(change: dict[str, object], 
     assert any(word in r for r in found.reasons)
 
 
+def test_a_red_team_run_that_is_given_counts_whether_or_not_it_is_required() -> None:
+    assert decide(RULE, CHARTER, GOOD, redteam=attacked(200, 100)).outcome == "FAIL"
+    assert decide(RULE, CHARTER, GOOD, redteam=attacked(200, 0)).outcome == "PASS"
+    assert decide(RULE, CHARTER, GOOD, redteam=GOOD).outcome == "INVALID"
+
+
 def test_the_evaluation_itself_is_no_red_team_run() -> None:
     rule = RULE.model_copy(update={"require": ("suite", "redteam")})
     for nothing in (GOOD, attacked(200, 0, attacks=("plain",))):

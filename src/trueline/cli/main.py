@@ -77,6 +77,9 @@ def run(args: list[str]) -> int:
         return e.exit_code
     except click.Abort:
         return _fail("interrupted; the same command resumes where it stopped", 130, as_json)
+    except click.exceptions.NoArgsIsHelpError as e:
+        click.echo(e.format_message(), err=True)  # a verb of several parts without one: its help, which is no error message
+        return 64
     except click.ClickException as e:
         usage = f" (see `{e.ctx.command_path} --help`)" if isinstance(e, click.UsageError) and e.ctx else ""
         return _fail(e.format_message() + usage, 64, as_json)

@@ -62,6 +62,7 @@ def grow(charter: str, target: str, per_clause: int, out: Path | None, seed: int
     from trueline.cli.progress import bar
     from trueline.cli.project import open_project
     from trueline.cli.targets import open_target
+    from trueline.errors import ModelError
 
     project = open_project(charter)
     path = out or project.loaded.path.parent / DRAFTS
@@ -69,6 +70,9 @@ def grow(charter: str, target: str, per_clause: int, out: Path | None, seed: int
     path.open("a").close()  # what cannot be written is said before anything is asked
     with bar("grow") as advance:
         grown = asyncio.run(grow_probes(open_target(target).chat, project, path, per_clause, seed, advance, replies=replies))
+    if not grown.drafts:
+        what = f"{target} proposed nothing that could be a probe ({grown.dropped} answers dropped)"
+        raise ModelError(what, remedy="use a TARGET that follows instructions")
     if as_json:
         click.echo(json.dumps({"drafts": grown.drafts, "dropped": grown.dropped, "without": list(grown.without), "file": str(path)}))
         return 0

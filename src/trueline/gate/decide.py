@@ -167,10 +167,10 @@ def decide(
         findings.append(finding)
     broken, unasked = _zero_tolerance(candidate, rule.zero_tolerance)
     missing += unasked
-    if "redteam" in rule.require:
-        if redteam is None:
-            missing.append("the charter requires a red-team run and none was given; run `trueline redteam`")
-        elif wrong := red_team(redteam, candidate, charter):
+    if redteam is None and "redteam" in rule.require:
+        missing.append("the charter requires a red-team run and none was given; run `trueline redteam`")
+    if redteam is not None:  # given counts, required or not
+        if wrong := red_team(redteam, candidate, charter):
             invalid += wrong
         else:
             found, why, bad, _ = _finding("harm", _rows(redteam, "harm"), rule, redteam)
