@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -60,17 +60,21 @@ def _words(value: object) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request on its way: the conversation, who asks (`key`), and by which route."""
+    """One request on its way: the conversation, who asks (`key`, and the `user` behind it as the client names them), by which route."""
 
     chat: ChatRequest
     route: str
     key: str | None
+    user: str = ""
+
+    def offers(self, tool: str) -> bool:
+        """Whether the client offered this tool."""
+        return any(isinstance(f := t.get("function"), Mapping) and f.get("name") == tool for t in self.chat.tools)
 
     def digest(self) -> str:
-        """The same question of the same client by the same route has the same digest, however often it is sent."""
-        return digest_of(
-            {"messages": [m.to_dict() for m in self.chat.messages], "tools": [dict(t) for t in self.chat.tools], "route": self.route}
-        )
+        """The same question of the same user by the same route has the same digest, however often it is sent."""
+        said, tools = [m.to_dict() for m in self.chat.messages], [dict(t) for t in self.chat.tools]
+        return digest_of({"messages": said, "tools": tools, "route": self.route, **({"user": self.user} if self.user else {})})
 
 
 class Answering:
@@ -134,6 +138,8 @@ class Answering:
         e = replace(e, output_verdict=out)
         if out.action in STOPS:
             return await self._instead(e, out, said)
+        if any(not call.offers(c.name) for c in reply.tool_calls):  # a name that no rule on tools can know
+            raise ModelError("the model called a tool that was not offered", remedy="ask again")
         text = await self._redacted(call, reply) if out.action == "redact" else reply.text
         rule, why = self._holding(call, verdict, out, reply.tool_calls)
         if rule is not None:

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from trueline.core.chat import ChatModel
 from trueline.core.clock import iso
-from trueline.errors import DataError, ModelError, ModelUnavailable, StoreError
+from trueline.errors import DataError, ModelError, ModelUnavailable, StoreError, TruelineError
 from trueline.gateway.answering import Answering, Call, GuardFailed
 from trueline.gateway.config import MAIN_ROUTE, GatewayConfig
 from trueline.gateway.holding import look, sweep, wait
@@ -44,6 +44,14 @@ FAILURES: tuple[tuple[type[Exception], int, str, str], ...] = (
     (ModelError, 502, "upstream_error", "the model could not answer this"),
     (Exception, 500, "server_error", "the gateway failed; nothing was answered"),
 )
+
+
+def tell(e: Exception, where: str) -> None:
+    """An error for the log: our own mistakes with their traceback, what others did in one line."""
+    if isinstance(e, TruelineError | KeyRefused):
+        logger.log(logging.WARNING if failure(e)[0] >= 500 else logging.DEBUG, "%s: %s", where, e)
+    else:
+        logger.error("%s failed", where, exc_info=e)
 
 
 def failure(e: Exception) -> tuple[int, dict[str, Any]]:
@@ -97,7 +105,7 @@ class Handlers:
         key = await who(self._store, request, self._config.keys_required)
         asked = read_request(await self._body(request), self._config.name, self._config.sampling)
         route = request.path_params.get("route", MAIN_ROUTE)
-        call = Call(asked.chat, route, key.name if key else None)
+        call = Call(asked.chat, route, key.name if key else None, asked.user)
         seconds = key.wait if key and key.wait is not None else self._config.wait
         earlier = await self._retried(request, call)
         if asked.stream:
@@ -111,7 +119,7 @@ class Handlers:
         return answer(found, hold, 202 if later and found.state == "held" else 200)
 
     async def _streamed(self, call: Call, asked: Asked, seconds: float, earlier: Exchange | None) -> Response:
-        stream = Stream(self._a, call, seconds, asked.usage, failure)
+        stream = Stream(self._a, call, seconds, asked.usage, failure, tell)
         await stream.start(earlier)
         return EventResponse(stream)
 
@@ -141,9 +149,9 @@ def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
             return await handler(request)
         except ClientDisconnect:
             return Response(status_code=499)
-        except Exception as e:
+        except Exception as e:  # noqa: BLE001 - told in the log, answered in the form of the API
             status, body = failure(e)
-            logger.log(logging.ERROR if status >= 500 else logging.DEBUG, "%s %s", request.method, request.url.path, exc_info=e)
+            tell(e, f"{request.method} {request.url.path}")
             return JSONResponse(body, status, {"Retry-After": str(RETRY_AFTER)} if status == 503 else None)
 
     return run

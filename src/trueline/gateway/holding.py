@@ -42,10 +42,12 @@ async def wait(store: Store, exchange: str, seconds: float, poll: float) -> tupl
 
 
 async def sweep(store: Store, every: float = 1.0) -> None:
-    """Refuses overdue holds for as long as the gateway runs."""
+    """Refuses overdue holds for as long as the gateway runs, whatever fails meanwhile."""
     while True:
         try:
             await aside(holds.expire_due, store)
-        except StoreError:
+        except StoreError as e:
+            logger.warning("could not look for overdue holds: %s", e)
+        except Exception:
             logger.exception("could not look for overdue holds")
         await asyncio.sleep(every)

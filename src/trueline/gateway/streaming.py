@@ -7,7 +7,6 @@ connections). An error before the first event is an HTTP error; after it, an err
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -19,7 +18,6 @@ from trueline.gateway.holding import look, wait
 from trueline.gateway.wire_openai import chunk, closing, event, visible
 from trueline.store.exchanges import Exchange
 
-logger = logging.getLogger("trueline.gateway")
 _END = object()
 
 
@@ -27,9 +25,10 @@ class Stream:
     """One streamed answer. `seconds`: how long a held reply is waited for; `usage`: whether the client wants token counts."""
 
     def __init__(
-        self, answering: Answering, call: Call, seconds: float, usage: bool, failure: Callable[[Exception], tuple[int, dict[str, Any]]]
-    ) -> None:
-        self._a, self._call, self._seconds, self._usage, self._failure = answering, call, seconds, usage, failure
+        self, answering: Answering, call: Call, seconds: float, usage: bool, failure: Callable[[Exception], tuple[int, dict[str, Any]]],
+        tell: Callable[[Exception, str], None],
+    ) -> None:  # fmt: skip
+        self._a, self._call, self._seconds, self._usage, self._failure, self._tell = answering, call, seconds, usage, failure, tell
         self._queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=64)
         self._first: Any = None
         self._task: asyncio.Task[None] | None = None
@@ -48,8 +47,7 @@ class Stream:
         try:
             async for text in self._produce(earlier):
                 await self._queue.put(text)
-        except Exception as e:
-            logger.exception("a streamed answer failed")
+        except Exception as e:  # noqa: BLE001 - handed to whoever reads the events
             await self._queue.put(e)
         await self._queue.put(_END)
 
@@ -93,6 +91,7 @@ class Stream:
             item = self._first
             while item is not _END:
                 if isinstance(item, Exception):
+                    self._tell(item, "a stream that had begun")
                     yield event(self._failure(item)[1])
                     yield event("[DONE]")
                 else:

@@ -29,11 +29,12 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # written by json.dumps; two bac
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as read: the conversation, and how the client wants to hear the answer."""
+    """A request as read: the conversation, how the client wants to hear the answer, and for which of its users it asks."""
 
     chat: ChatRequest
     stream: bool
     usage: bool
+    user: str = ""
 
 
 def _number(body: Mapping[str, Any], name: str, low: float, high: float, default: float) -> float:
@@ -104,7 +105,8 @@ def read_request(raw: bytes, model: str, default: Sampling) -> Asked:
     # `developer` is what newer clients call `system`
     said = [{**m, "role": "system"} if isinstance(m, Mapping) and m.get("role") == "developer" else m for m in said]
     chat = ChatRequest(messages_from(said), _sampling(body, default), tuple(tools))
-    return Asked(chat, bool(body.get("stream")), bool(options.get("include_usage")))
+    user = str(body.get("safety_identifier") or body.get("user") or "")
+    return Asked(chat, bool(body.get("stream")), bool(options.get("include_usage")), user)
 
 
 def error_body(message: str, kind: str = "invalid_request_error", code: str | None = None) -> dict[str, Any]:

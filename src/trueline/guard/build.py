@@ -50,7 +50,8 @@ class Guard:
 
     def check_input(self, messages: Sequence[Message]) -> Verdict:
         """Reads the last question in all its views, then the last turns joined (a request may be split over turns)."""
-        said = [m.content for m in messages if m.role in ("user", "tool")] or [m.content for m in messages[-1:]]
+        # the last words count whoever is said to have said them: a client may begin the assistant's answer, or ask in a system turn
+        said = [m.content for i, m in enumerate(messages) if m.role in ("user", "tool") or (i == len(messages) - 1 and m.content)]
         texts = [*views(said[-1])] if said else []
         if len(said) > 1:
             texts += views(" ".join(said[-WINDOW:]))[:1]

@@ -27,8 +27,8 @@ _LOOKALIKES = str.maketrans(
     "аеорсухіјѕԁԛԝһАВЕКМНОРСТХΑΒΕΖΗΙΚΜΝΟΡΤΥΧοαερνιυκτɡ",
     "aeopcyxijsdqwhABEKMHOPCTXABEZHIKMNOPTYXoaepviuktg",
 )
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{16,4096}={0,2}(?![A-Za-z0-9+/=])")
-_HEX = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}\s?){10,2048}(?![0-9A-Fa-f])")
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/_=-])")  # both alphabets, of any length
+_HEX = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}\s?){10,}(?![0-9A-Fa-f])")
 _ROT = re.compile(r"rot-?13", re.IGNORECASE)
 
 
@@ -70,7 +70,7 @@ def _printable(raw: bytes) -> str | None:
 def _decoded(text: str) -> list[str]:
     out = []
     for m in _BASE64.finditer(text):
-        body = m.group().rstrip("=")
+        body = m.group().rstrip("=").replace("-", "+").replace("_", "/")
         try:
             found = _printable(base64.b64decode(body + "=" * (-len(body) % 4), validate=True))
         except binascii.Error:
