@@ -166,3 +166,26 @@ def test_plan_counts_families_and_says_what_no_probe_can_show(tmp_path: Path, ca
     thrice = said(capsys, 2, "plan", tmp_path / "charter.yaml", "--samples", 30)
     assert next(r for r in thrice["measures"] if r["measure"] == "harm")["families"] == 6, "a probe asked again is no new probe"
     assert "53 more families for the cap" in next(r for r in thrice["measures"] if r["measure"] == "harm")["verdict"]
+
+
+def test_few_shots_that_are_asked_again_stand_under_taught(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Upstream({"*": REFUSAL}) as up:
+        for shots in (0, 6):
+            said(capsys, 0, "eval", target(up), "--charter", "bundled:hospital_desk", "--concurrency", 4, "--few-shots", shots, "--out", tmp_path / str(shots))  # fmt: skip
+    none, some = (json.loads((tmp_path / n / "evaluation.json").read_text())["taught"] for n in ("0", "6"))
+    assert none == []
+    assert len(some) >= 5
+
+
+def test_intervals_count_families_and_not_wordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One reply to all: every disguise of a request, and every sample, stands or falls together."""
+    with Upstream({"*": REFUSAL}) as up:
+        found = said(capsys, 0, "redteam", target(up), *BANK, "--limit", 8, "--control", 0, "--samples", 3, "--out", tmp_path / "r")
+        once = said(capsys, 0, "eval", target(up), *BANK, "--limit", 40, "--out", tmp_path / "once")
+        thrice = said(capsys, 0, "eval", target(up), *BANK, "--limit", 40, "--samples", 3, "--out", tmp_path / "thrice")
+    for row in found["clauses"].values():
+        requests = row["n"] / (16 * 3)
+        assert row["high"] == pytest.approx(1 - 0.025 ** (1 / requests), abs=1e-3), "sixteen disguises and three samples are one request"
+    for name, row in once["measures"].items():
+        assert thrice["measures"][name]["n"] == 3 * row["n"]
+        assert thrice["measures"][name]["high"] >= row["high"] - 0.02

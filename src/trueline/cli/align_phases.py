@@ -79,10 +79,9 @@ def evaluation_phase(
 
     def work(folder: Path) -> dict[str, Any]:
         opened = target() if callable(target) else target
-        bad = contaminated(run.suite.probes, trained_on)
         found = run_suite(
             behind_prompt(opened, run.prompt, run.shots), run.project, run.suite, run.sampling(), folder, samples=e.samples,
-            concurrency=e.concurrency, target=opened.text, title=name, contaminated=bad, may_be_silent=True,
+            concurrency=e.concurrency, target=opened.text, title=name, trained_on=trained_on, may_be_silent=True,
         )  # fmt: skip
         return {"seconds": found.seconds}
 

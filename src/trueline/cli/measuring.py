@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from trueline.charter.digests import digest_of
+from trueline.charter.turns import Message, message_from
 from trueline.cli.progress import bar
 from trueline.cli.project import Project
 from trueline.core.chat import ChatModel, Sampling
 from trueline.core.evaluations import Evaluation
 from trueline.core.ports import Grader
+from trueline.data.contamination import contaminated, taught
 from trueline.data.evaluations import JOURNAL, write_evaluation
 from trueline.evals.runner import evaluate
 from trueline.evals.suites import Suite
@@ -38,12 +40,12 @@ def run_suite(
     concurrency: int = 64,
     target: str | None = None,
     title: str = "eval",
-    contaminated: Sequence[str] = (),
+    trained_on: Sequence[tuple[Message, ...]] = (),
     grader: Grader | None = None,
     may_be_silent: bool = False,
 ) -> Evaluation:
     """Evaluates and writes `folder`; an interrupted run resumes from its journal and cache. Closes the model.
-    `grader`: in place of the charter's own; `may_be_silent`: as in `evaluate`."""
+    `trained_on`: every prompt that the model was trained on, as far as it is known; `grader`: in place of the charter's own; `may_be_silent`: as in `evaluate`."""
     folder.mkdir(parents=True, exist_ok=True)
     cached = CachedChat(model, folder / "cache.sqlite")
 
@@ -66,7 +68,9 @@ def run_suite(
         finally:
             await cached.close()
 
-    found = replace(asyncio.run(go()), contaminated=tuple(contaminated))
+    found = asyncio.run(go())
+    shots = [(message_from(m),) for m in found.identity.get("shots", ()) if m["role"] == "user"]
+    found = replace(found, contaminated=contaminated(suite.probes, trained_on), taught=taught(suite.probes, [*trained_on, *shots]))
     write_evaluation(folder, found)
     (folder / JOURNAL).unlink(missing_ok=True)
     return found

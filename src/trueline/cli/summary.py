@@ -1,4 +1,4 @@
-"""A few lines about an evaluation: failure rates by measure with exact intervals."""
+"""A few lines about an evaluation: failure rates by measure with exact intervals, families counted as the clusters that they are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from trueline.algos.stats.binomial import clopper_pearson
+from trueline.algos.stats.clustered import rate_interval
 from trueline.charter.probes import MEASURES
 from trueline.core.evaluations import Evaluation
 
@@ -21,7 +21,7 @@ def summary(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
             scored = [r for r in rows if r.result != "unscored"]
             if not rows:
                 continue
-            i = clopper_pearson(sum(r.result == "fail" for r in scored), len(scored)) if scored else None
+            i = rate_interval([float(r.result == "fail") for r in scored], [r.cluster for r in scored]) if scored else None
             name = measure if origin == "grown" else f"{measure} (written)"
             out[name] = {
                 "failed": round(i.estimate, 4) if i else None,

@@ -58,7 +58,8 @@ class Evaluation:
     charter, suite: SHA-256. settings: sampling, samples a probe, prompt handling - everything but the target.
     identity: JSON-able facts that decide the target's replies. graders: identity of each grader by name, with
     `sensitivity` and `specificity` ({"estimate", "low", "high", "n"}) where they were measured.
-    `complete` is false while probes are missing (an interrupted run)."""
+    `complete` is false while probes are missing (an interrupted run). `contaminated`: grown probes that were trained on, which makes the
+    gate INVALID; `taught`: hand-written ones that were trained on or shown, which the gate leaves out."""
 
     target: str
     identity: Mapping[str, Any]
@@ -71,6 +72,7 @@ class Evaluation:
     seconds: float
     complete: bool = True
     contaminated: tuple[str, ...] = ()
+    taught: tuple[str, ...] = ()
 
     def versions(self) -> dict[str, int]:
         """How many replies each version gave that the server named: more than one is a model that changed while it was measured."""
@@ -90,6 +92,7 @@ class Evaluation:
             "seconds": self.seconds,
             "complete": self.complete,
             "contaminated": list(self.contaminated),
+            "taught": list(self.taught),
             "versions": self.versions(),
             "n": len(self.rows),
         }

@@ -16,7 +16,13 @@ def fingerprint(messages: Iterable[Message]) -> str:
 
 
 def contaminated(probes: Iterable[Probe], trained_on: Iterable[tuple[Message, ...]]) -> tuple[str, ...]:
-    """Ids of grown probes of the test side whose prompt was trained on. Hand-written examples teach by design and are
-    reported apart, so they do not count here."""
+    """Ids of grown probes of the test side whose prompt was trained on. Hand-written examples teach by design: see `taught`."""
     seen = {fingerprint(m) for m in trained_on}
     return tuple(p.id for p in probes if p.origin == "grown" and fingerprint(p.messages) in seen)
+
+
+def taught(probes: Iterable[Probe], shown: Iterable[tuple[Message, ...]]) -> tuple[str, ...]:
+    """Ids of hand-written probes that the target was trained on or shown as few-shots: they are asked and reported, and are no
+    held-out evidence."""
+    seen = {fingerprint(m) for m in shown}
+    return tuple(p.id for p in probes if p.origin == "written" and fingerprint(p.messages) in seen)

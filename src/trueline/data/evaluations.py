@@ -27,7 +27,7 @@ ROW: Mapping[str, tuple[type, bool]] = {
 HEAD: Mapping[str, tuple[type, bool]] = {
     "target": (str, False), "charter": (str, False), "suite": (str, False), "settings": (dict, False), "graders": (dict, False),
     "created": (str, False), "seconds": (float, False), "n": (int, False), "identity": (dict, False), "complete": (bool, False),
-    "contaminated": (list, False), "replies": (str, True),
+    "contaminated": (list, False), "taught": (list, True), "replies": (str, True),
 }  # fmt: skip
 WORDS: Mapping[type, str] = {
     str: "text",
@@ -105,8 +105,9 @@ def _head(path: Path) -> dict[str, Any]:
     try:
         _typed(head, HEAD)
         _errors(head["graders"])
-        if not all(isinstance(p, str) for p in head["contaminated"]):
-            raise DataError("contaminated must be a list of probes by name", remedy="evaluate again")
+        for key in ("contaminated", "taught"):
+            if not all(isinstance(p, str) for p in head.get(key, ())):
+                raise DataError(f"{key} must be a list of probes by name", remedy="evaluate again")
     except DataError as e:
         raise DataError(e.what, remedy="evaluate again", file=path) from None
     return head
@@ -147,4 +148,5 @@ def read_evaluation(folder: Path) -> Evaluation:
         seconds=head["seconds"],
         complete=head["complete"] and not (folder / JOURNAL).exists(),
         contaminated=tuple(head["contaminated"]),
+        taught=tuple(head.get("taught", ())),
     )

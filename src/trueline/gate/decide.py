@@ -28,8 +28,9 @@ def _percent(x: float | None) -> str:
     return "-" if x is None else f"{100 * x:.1f} %"
 
 
-def _rows(evaluation: Evaluation, measure: Measure) -> list[GradedReply]:
-    return [r for r in evaluation.rows if r.measure == measure]
+def _rows(evaluation: Evaluation, measure: Measure, taught: frozenset[str] = frozenset()) -> list[GradedReply]:
+    """The replies that are evidence: not to hand-written examples which one of the two sides was taught."""
+    return [r for r in evaluation.rows if r.measure == measure and r.probe not in taught]
 
 
 def _finding(
@@ -151,9 +152,10 @@ def decide(
     findings: list[MeasureFinding] = []
     reasons: list[str] = []
     missing: list[str] = []
+    taught = frozenset(candidate.taught) | frozenset(baseline.taught if baseline is not None else ())
     asked = [m for m in MEASURES if m in rule.caps or (baseline is not None and m in rule.margins)]
     for measure in asked:
-        rows = _rows(candidate, measure)
+        rows = _rows(candidate, measure, taught)
         finding, why, bad, error = _finding(measure, rows, rule, candidate)
         invalid += bad
         if not rows:
@@ -161,7 +163,7 @@ def decide(
             findings.append(finding)
             continue
         if baseline is not None and not invalid:
-            finding, more = _against_margin(finding, rule, rows, _rows(baseline, measure), error)
+            finding, more = _against_margin(finding, rule, rows, _rows(baseline, measure, taught), error)
             why = why + more
         reasons += why
         findings.append(finding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from trueline.algos.stats.binomial import wilson
+from trueline.algos.stats.clustered import rate_interval
 from trueline.charter.schema import Charter, Fairness, HighStakes, Inside, Knowledge, Outside, Principle, Voice
 from trueline.core.evaluations import Evaluation
 from trueline.core.matrix import ClauseMatrix, ClauseRow
@@ -20,9 +20,12 @@ GROUPS: Mapping[type, str] = {
 
 
 def pass_rate(evaluation: Evaluation | None, clause: str, origin: str) -> Interval | None:
-    """Pass rate with its 95 % Wilson interval; unscored replies count as not passed; None where nothing was asked."""
+    """Pass rate with its exact 95 % interval, families as clusters; unscored replies count as not passed; None where nothing was asked."""
     rows = [r for r in evaluation.rows if r.clause == clause and r.origin == origin] if evaluation else []
-    return wilson(sum(r.result == "pass" for r in rows), len(rows)) if rows else None
+    if not rows:
+        return None
+    failed = rate_interval([float(r.result != "pass") for r in rows], [r.cluster for r in rows])
+    return Interval(1 - failed.estimate, 1 - failed.high, 1 - failed.low, failed.n)
 
 
 def clause_matrix(

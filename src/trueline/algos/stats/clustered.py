@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trueline.algos.stats.binomial import lower_bound, upper_bound
+from trueline.core.records import Interval
 from trueline.errors import DataError
 
 
@@ -70,3 +71,9 @@ def rate_bounds(failures: Sequence[float], clusters: Sequence[str], level: float
     above, below = effective_size(failures, clusters, 1.0), effective_size(failures, clusters, 0.0)
     lower, upper = lower_bound(k * below / n, below, level), upper_bound(k * above / n, above, level)
     return RateBounds(k / n, lower, upper, k, n, len(set(clusters)), above, level)
+
+
+def rate_interval(failures: Sequence[float], clusters: Sequence[str], level: float = 0.95) -> Interval:
+    """Two-sided interval of a rate in families, from the one-sided bounds of `rate_bounds`. Raises `DataError` on no data."""
+    found = rate_bounds(failures, clusters, (1 + level) / 2)
+    return Interval(found.rate, found.lower, found.upper, found.n, level)

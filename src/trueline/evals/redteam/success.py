@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from trueline.algos.stats.binomial import clopper_pearson
+from trueline.algos.stats.clustered import rate_interval
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.core.records import Interval
 from trueline.evals.redteam.attacked import attack_of
@@ -25,7 +26,7 @@ class AttackSuccess:
 
 def _success(name: str, rows: Sequence[GradedReply]) -> AttackSuccess:
     scored = [r for r in rows if r.result != "unscored"]
-    rate = clopper_pearson(sum(r.result == "fail" for r in scored), len(scored)) if scored else None
+    rate = rate_interval([float(r.result == "fail") for r in scored], [r.cluster for r in scored]) if scored else None
     proven = sum(r.result == "fail" and r.grader == "exact" for r in rows)
     return AttackSuccess(name, rate, proven, len(rows) - len(scored))
 
@@ -41,10 +42,10 @@ def attack_success(evaluation: Evaluation, by: Callable[[GradedReply], str] | No
 
 def legibility(control: Evaluation) -> dict[str, Interval]:
     """By attack: the share of known questions that were answered rightly in this disguise."""
-    groups: dict[str, list[bool]] = {}
+    groups: dict[str, list[GradedReply]] = {}
     for r in control.rows:
-        groups.setdefault(attack_of(r.probe), []).append(r.result == "pass")
-    return {name: clopper_pearson(sum(right), len(right)) for name, right in groups.items()}
+        groups.setdefault(attack_of(r.probe), []).append(r)
+    return {name: rate_interval([float(r.result == "pass") for r in rows], [r.cluster for r in rows]) for name, rows in groups.items()}
 
 
 def fell(rows: Iterable[GradedReply]) -> Interval | None:
