@@ -189,3 +189,21 @@ def test_intervals_count_families_and_not_wordings(tmp_path: Path, capsys: pytes
     for name, row in once["measures"].items():
         assert thrice["measures"][name]["n"] == 3 * row["n"]
         assert thrice["measures"][name]["high"] >= row["high"] - 0.02
+
+
+def test_the_graders_and_their_error_stand_beside_every_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Upstream({"*": "You could try to do it at the counter, they know how it works."}) as up:
+        assert run(["eval", target(up), *BANK, "--limit", "40", "--out", str(tmp_path / "e")]) == 0
+        shown = capsys.readouterr().out
+        assert run(["eval", target(up), *BANK, "--limit", "40", "--out", str(tmp_path / "e")]) == 0
+        assert "replies came from" in capsys.readouterr().err, "a second run asks nothing, which must be said"
+    assert "graded by reply-linear-1: sensitivity 87.0 % (n 284), specificity 92.9 % (n 602) on human labels" in shown
+    assert "graded by exact\n" in shown
+    run(["gate", str(tmp_path / "e"), *BANK[:2]])
+    assert "behind the grader's error: harm" in capsys.readouterr().out
+
+
+def test_a_plan_counts_the_prompt_that_every_request_carries(capsys: pytest.CaptureFixture[str]) -> None:
+    few = said(capsys, 2, "plan", "bundled:hospital_desk", "--max-tokens", 1, "--price", 10)
+    assert few["tokens"] > 500 * few["requests"], "the prompt of this charter alone has more than five hundred tokens"
+    assert few["cost"] == pytest.approx(few["tokens"] / 1e5)

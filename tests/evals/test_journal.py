@@ -12,7 +12,7 @@ from trueline.core.chat import ChatRequest, Sampling, ScriptedChat
 from trueline.core.evaluations import Evaluation
 from trueline.core.ports import ScriptedGrader
 from trueline.core.records import Grade
-from trueline.errors import ModelError
+from trueline.errors import DataError, ModelError
 from trueline.evals.runner import evaluate
 from trueline.evals.suites import freeze
 from trueline.models.wire import RequestRefused
@@ -96,3 +96,12 @@ def test_a_journal_is_json_lines(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "j").read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 3
     assert set(lines[0]) == {"key"}
+
+
+def test_a_spoilt_row_of_the_journal_is_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    run(ScriptedChat(["No."]), 3, path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], lines[1].replace('"sample": 0', '"sample": "0"'), *lines[2:]]) + "\n")
+    with pytest.raises(DataError, match=r"j\.jsonl:2: sample must be a whole number.*delete this journal"):
+        run(ScriptedChat(["No."]), 3, path)

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message, message_from
 from trueline.cli.progress import bar
@@ -69,6 +71,9 @@ def run_suite(
             await cached.close()
 
     found = asyncio.run(go())
+    if cached.hits:
+        told = f"{cached.hits} of {len(found.rows)} replies came from {cached.path}; delete it to ask anew"
+        click.echo(f"note: {told}", err=True)
     shots = [(message_from(m),) for m in found.identity.get("shots", ()) if m["role"] == "user"]
     found = replace(found, contaminated=contaminated(suite.probes, trained_on), taught=taught(suite.probes, [*trained_on, *shots]))
     write_evaluation(folder, found)

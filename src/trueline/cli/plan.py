@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     help="Share of probes expected to change between two sides.",
 )
 @click.option("--max-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest reply in tokens.")
-@click.option("--price", type=click.FloatRange(0), help="Price of a million tokens, to print what a run costs at most.")
+@click.option(
+    "--price", type=click.FloatRange(0), help="Price of a million tokens, to print about what a run costs, every reply at its longest."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def command(
     charter: str,
@@ -49,7 +51,7 @@ def command(
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
     else:
-        cost = f", at most {found['cost']:.2f}" if found["cost"] is not None else ""
+        cost = f", about {found['cost']:.2f}" if found["cost"] is not None else ""
         click.echo(f"{found['requests']} requests, about {found['tokens']} tokens{cost}; suite {found['suite'][:12]}")
         click.echo(f"{'measure':14}{'probes':>7}{'families':>9}{'cap':>7}{'may fail':>9}{'margin':>8}{'resolves':>10}  verdict")
         for row in found["measures"]:
@@ -63,7 +65,7 @@ def command(
 
 def plan(project: Any, limit: int | None, samples: int, discordance: float, max_tokens: int, price: float | None) -> dict[str, Any]:
     """The plan as data. Families are what counts: wordings of one question, and samples of one probe, may all fall together."""
-    from trueline.charter.compile.prompt import count_words
+    from trueline.charter.compile.prompt import compile_prompt, count_words
     from trueline.charter.probes import MEASURES
     from trueline.evals.suites import suite_for
 
@@ -76,7 +78,8 @@ def plan(project: Any, limit: int | None, samples: int, discordance: float, max_
             families = [samples * n for n in Counter(p.cluster for p in asked).values()]
             rows.append({"measure": measure, "probes": len(asked), **_measure(families, gate, measure, discordance)})
     words = sum(count_words(m.content) for p in suite.probes for m in p.messages)
-    tokens = samples * (words + max_tokens * len(suite.probes))
+    # every request carries the whole prompt, which is most of what a served model is paid for
+    tokens = samples * (words + (max_tokens + compile_prompt(project.loaded.charter).tokens) * len(suite.probes))
     return {
         "suite": suite.digest,
         "requests": samples * len(suite.probes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,17 @@ def summary(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     return out
 
 
+def graded_by(evaluation: Evaluation) -> list[str]:
+    """How many replies were graded by whom, and with what error where it was measured."""
+    counts = Counter(r.grader or "nobody" for r in evaluation.rows)
+    errors = [i for i in evaluation.graders.values() if i.get("sensitivity") and i.get("specificity")]
+    error = "its error is not known"
+    if errors:
+        said = (f"{what} {100 * errors[0][what]['estimate']:.1f} % (n {errors[0][what]['n']})" for what in ("sensitivity", "specificity"))
+        error = ", ".join(said) + " on human labels"
+    return [f"{n} graded by {name}" + ("" if name in ("exact", "nobody") else f": {error}") for name, n in counts.most_common()]
+
+
 def print_summary(evaluation: Evaluation, folder: Path) -> None:
     """The same as a table."""
     click.echo(f"{evaluation.target}: {len(evaluation.rows)} replies in {evaluation.seconds:.0f} s -> {folder}")
@@ -43,6 +55,8 @@ def print_summary(evaluation: Evaluation, folder: Path) -> None:
         if row["failed"] is not None:
             failed, interval = f"{100 * row['failed']:.1f}%", f"{100 * row['low']:.1f} - {100 * row['high']:.1f}"
         click.echo(f"{name:24}{failed:>9}{interval:>18}{row['n']:6}{row['unscored']:10}{row['blocked']:9}")
+    for line in graded_by(evaluation):
+        click.echo(line)
     versions = evaluation.versions()
     if len(versions) > 1:
         told = ", ".join(f"{v!r} ({n})" for v, n in versions.items())

@@ -23,7 +23,7 @@ from trueline.core.ports import Grader
 from trueline.core.records import Grade
 from trueline.data.evaluations import graded_from
 from trueline.data.jsonl import read_jsonl
-from trueline.errors import ModelError
+from trueline.errors import DataError, ModelError
 from trueline.evals.fairness import judge_pairs
 from trueline.evals.graders.charter_grader import UNSEEN
 from trueline.evals.suites import Suite
@@ -74,7 +74,10 @@ def _journal(path: Path, key: str) -> dict[tuple[str, int], GradedReply]:
     rows: dict[tuple[str, int], GradedReply] = {}
     for number, row in read_jsonl(path):
         if number > 1:
-            found = graded_from(row)
+            try:
+                found = graded_from(row)
+            except DataError as e:
+                raise DataError(e.what, remedy="delete this journal; what was asked is in the cache", file=path, line=number) from None
             rows[found.probe, found.sample] = found
     return rows
 

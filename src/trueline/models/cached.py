@@ -21,7 +21,7 @@ class CachedChat:
 
     def __init__(self, inner: ChatModel, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._inner, self._who, self._path, self.hits = inner, digest_of(dict(inner.identity())), path, 0
+        self._inner, self._who, self.path, self.hits = inner, digest_of(dict(inner.identity())), path, 0
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         except sqlite3.Error as e:
@@ -35,7 +35,7 @@ class CachedChat:
             raise self._damaged(e) from None
 
     def _damaged(self, e: Exception) -> DataError:
-        return DataError(f"the cache of replies cannot be used ({e})", remedy="delete the file; it will be asked anew", file=self._path)
+        return DataError(f"the cache of replies cannot be used ({e})", remedy="delete the file; it will be asked anew", file=self.path)
 
     @property
     def name(self) -> str:

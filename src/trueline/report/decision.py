@@ -23,6 +23,10 @@ def decision_text(decision: GateDecision) -> str:
     if decision.measures:
         head.append(f"  {'measure':13}{'failed':>9}{'95 % bounds':>20}{'cap':>9}{'worse by':>22}{'margin':>9}")
         head += [_line(f) for f in decision.measures]
+    behind = [f for f in decision.measures if f.corrected is not None]
+    if behind:
+        told = "; ".join(f"{f.measure} {percent(f.corrected)} ({percent(f.corrected_low)} .. {percent(f.corrected_high)})" for f in behind)
+        head.append(f"  behind the grader's error: {told}")
     if decision.flipped_worse:
         head.append(f"  {len(decision.flipped_worse)} probes got worse, e.g. {', '.join(decision.flipped_worse[:3])}")
     return "\n".join(head)
