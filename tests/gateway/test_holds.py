@@ -115,6 +115,7 @@ def test_held_past_the_wait_then_polled(tmp_path: Path, upstream: Upstream) -> N
         assert raw.headers["location"] == f"/v1/chat/completions/{got.id}"
         assert int(raw.headers["retry-after"]) > 0
         assert DRAFT not in raw.text
+        assert got.usage.completion_tokens == 0
         again: Any = g.client().chat.completions.retrieve(got.id)
         assert again.trueline["status"] == "held"
         hold = g.held()

@@ -133,7 +133,9 @@ def _head(e: Exchange, kind: str) -> dict[str, Any]:
 
 
 def usage(e: Exchange) -> dict[str, int]:
-    """Tokens as the upstream counted them."""
+    """Tokens as the upstream counted them; of a held draft not even its length is told."""
+    if e.state != "completed":
+        return {"prompt_tokens": e.input_tokens, "completion_tokens": 0, "total_tokens": e.input_tokens}
     return {"prompt_tokens": e.input_tokens, "completion_tokens": e.output_tokens, "total_tokens": e.input_tokens + e.output_tokens}
 
 

@@ -13,7 +13,7 @@ document.addEventListener("keydown", (event) => {
   const hit = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (!hit || hit.disabled) return;
   event.preventDefault();
-  if (typing(hit)) hit.focus();
+  if (typing(hit)) { hit.focus(); hit.setSelectionRange(hit.value.length, hit.value.length); }
   else hit.click();
 });
 
