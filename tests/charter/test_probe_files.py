@@ -1,5 +1,6 @@
 """Files of probes: families never cross, ids stand once, and what a kill leaves can be gone on with."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,3 +80,14 @@ def test_any_cut_of_the_file_can_be_gone_on_with(tmp_path: Path) -> None:
 @given(st.text(min_size=1))
 def test_the_side_follows_from_the_name_alone(family: str) -> None:
     assert side_of(family) == side_of(family) in ("teach", "test")
+
+
+def test_a_family_written_by_hand_crosses_no_side_either(tmp_path: Path) -> None:
+    rows = [
+        {"clause": "c", "kind": "refuse", "messages": [{"role": "user", "content": f"q{side}"}], "family": "f", "side": side, "origin": "written"}
+        for side in ("teach", "test")
+    ]  # fmt: skip
+    path = tmp_path / "probes.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    with pytest.raises(SuiteError, match=r"probes\.jsonl:2: family 'f' stands on both sides"):
+        read_probes(path)

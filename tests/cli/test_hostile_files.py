@@ -1,6 +1,9 @@
 """Files that people really spoil: evaluation folders, probes, systems, run files and places to write. One line each, where, what, the remedy."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +292,22 @@ def test_a_group_without_a_verb_shows_its_help_and_no_error(words: list[str], ca
     said = capsys.readouterr()
     assert said.err.startswith("Usage: trueline")
     assert "error:" not in said.err
+
+
+def test_a_terminal_that_knows_ascii_only_is_shown_what_it_can_show(folder: Path, charter: Path) -> None:
+    words = [sys.executable, "-m", "trueline", "report", str(folder), "-c", str(charter), "--after", str(folder)]
+    done = subprocess.run(words, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "no-fraud-help" in done.stdout
+
+
+def test_a_full_disk_is_one_line(charter: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "trueline", "plan", str(charter)], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 74
+    assert "No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 1

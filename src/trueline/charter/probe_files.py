@@ -25,6 +25,7 @@ def read_probes(path: Path) -> tuple[Probe, ...]:
     if not path.exists():
         return ()
     out: dict[str, Probe] = {}
+    sides: dict[str, str] = {}
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a text may hold other line ends, such as U+2028
     except (OSError, UnicodeDecodeError) as e:
@@ -43,6 +44,9 @@ def read_probes(path: Path) -> tuple[Probe, ...]:
         if probe.origin == "grown" and probe.side != side_of(probe.family):
             what = f"family {probe.family!r:.60} belongs to {side_of(probe.family)}, got {probe.side}: families never cross"
             raise SuiteError(what, remedy="leave `side` as it was grown", file=path, line=number)
+        if sides.setdefault(probe.family, probe.side) != probe.side:
+            what = f"family {probe.family!r:.60} stands on both sides, teach and test: families never cross"
+            raise SuiteError(what, remedy="give one of them another family", file=path, line=number)
         if probe.id in out:
             raise SuiteError(f"the probe {probe.id!r} stands twice", remedy="remove one", file=path, line=number)
         out[probe.id] = probe

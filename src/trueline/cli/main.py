@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -97,5 +98,8 @@ def run(args: list[str]) -> int:
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. What a narrow terminal cannot show is shown as a question mark, instead of ending the run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
