@@ -160,9 +160,24 @@ def test_rounding_to_the_effective_number_never_helps() -> None:
 
 
 def test_a_judge_without_a_mistake_on_few_labels_is_not_perfect() -> None:
-    few, many = corrected_interval(0, 200, (1.0, 3), (1.0, 3)), corrected_interval(0, 200, (1.0, 500), (1.0, 500))
-    assert few.high > 0.2
-    assert many.high < 0.02
+    few, many = corrected_interval(20, 200, (1.0, 3), (1.0, 3)), corrected_interval(20, 200, (1.0, 500), (1.0, 500))
+    assert few.low == 0.0, "three labels do not show that it never cries wolf"
+    assert many.low > 0.05
+    assert corrected_interval(0, 200, (1.0, 3), (1.0, 3)).high > 3 * corrected_interval(0, 200, (1.0, 500), (1.0, 500)).high
+
+
+@pytest.mark.parametrize(("n", "rate"), [(50, 0.1), (300, 0.02), (300, 0.3)])
+@pytest.mark.parametrize(("se", "sp", "labels"), [(0.87, 0.93, 300), (0.9, 0.9, 30), (0.98, 0.98, 50)])
+def test_one_sided_error_of_a_rate_behind_a_judge(n: int, rate: float, se: float, sp: float, labels: int) -> None:
+    runs, missed = 400, [0, 0]
+    source = np.random.default_rng(11)
+    for _ in range(runs):
+        seen = source.binomial(n, rate * se + (1 - rate) * (1 - sp))
+        measured = source.binomial(labels, se) / labels, source.binomial(labels, sp) / labels
+        found = corrected_interval(float(seen), n, (measured[0], labels), (measured[1], labels), 0.90)
+        missed[0] += found.high < rate
+        missed[1] += found.low > rate
+    assert max(missed) / runs <= 0.065 + 3 * math.sqrt(0.05 * 0.95 / runs)
 
 
 def test_judge_correction_by_hand() -> None:

@@ -19,18 +19,20 @@ def corrected_rate(observed: float, sensitivity: float, specificity: float) -> f
 def corrected_interval(
     failures: float, n: float, sensitivity: tuple[float, int], specificity: tuple[float, int], level: float = 0.95
 ) -> Interval:
-    """Delta-method interval of the corrected rate; (estimate, n) of sensitivity and specificity as measured.
+    """Interval of the corrected rate (Lang & Reiczigel 2014, 10.1016/j.prevetmed.2013.09.015); (estimate, n) of sensitivity and specificity
+    as measured.
 
-    Variances are those of (k + 1/2) / (n + 1): a rate of 0 or a judge without a mistake on a few labels are not known for sure."""
+    Each of the three rates is drawn towards the middle before the delta method is applied, so that a rate of 0, or a judge without a
+    mistake on a few labels, is not known for sure; the plain delta method misses in up to 12 % of runs what this misses in 5 to 7 %."""
     from scipy.special import ndtri
 
-    def variance(estimate: float, m: float) -> float:
-        smooth = (estimate * m + 0.5) / (m + 1)
-        return smooth * (1 - smooth) / m
-
-    (se, n_se), (sp, n_sp) = sensitivity, specificity
-    p = failures / n
-    rate = corrected_rate(p, se, sp)
-    spread = (variance(p, n) + rate**2 * variance(se, n_se) + (1 - rate) ** 2 * variance(sp, n_sp)) / (se + sp - 1) ** 2
-    half = float(ndtri((1 + level) / 2)) * math.sqrt(spread)
-    return Interval(rate, max(0.0, rate - half), min(1.0, rate + half), round(n), level)
+    z = float(ndtri((1 + level) / 2))
+    rate = corrected_rate(failures / n, sensitivity[0], specificity[0])
+    (se, n_se), (sp, n_sp) = (((estimate * m + 1) / (m + 2), m + 2) for estimate, m in (sensitivity, specificity))
+    seen, strength = (failures + z * z / 2) / (n + z * z), se + sp - 1
+    if strength <= 0:
+        return Interval(rate, 0.0, 1.0, round(n), level)
+    p, v_se, v_sp = (seen + sp - 1) / strength, se * (1 - se) / n_se, sp * (1 - sp) / n_sp
+    middle = p + 2 * z * z * (p * v_se - (1 - p) * v_sp)
+    half = z * math.sqrt(seen * (1 - seen) / (n + z * z) + (1 - p) ** 2 * v_sp + p**2 * v_se) / strength
+    return Interval(rate, min(rate, max(0.0, middle - half)), max(rate, min(1.0, middle + half)), round(n), level)
