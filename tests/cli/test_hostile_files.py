@@ -311,3 +311,17 @@ def test_a_full_disk_is_one_line(charter: Path) -> None:
     assert done.returncode == 74
     assert "No space left on device" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [["--few-shots", "2"], ["--prompt-budget", "99"]])
+@pytest.mark.parametrize("verb", [["eval", "openai:m@http://127.0.0.1:9/v1"], ["redteam", "openai:m@http://127.0.0.1:9/v1"]])
+def test_a_prompt_that_is_not_there_has_no_budget(
+    verb: list[str], option: list[str], charter: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_line(
+        capsys, [*verb, "-c", charter, "--no-prompt", *option, "--out", charter.parent / "o"], f"{option[0]} has no effect with --no-prompt"
+    )
+
+
+def test_an_evaluation_is_not_its_own_baseline(folder: Path, charter: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one_line(capsys, ["gate", folder, "--against", folder / ".." / folder.name, "-c", charter], "are the same evaluation")

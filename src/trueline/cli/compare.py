@@ -35,13 +35,14 @@ def command(
 
     from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
-    from trueline.cli.targets import open_target, sampling_of
+    from trueline.cli.targets import open_target, options_given, refuse_overruled, sampling_of
     from trueline.data.evaluations import MANIFEST, read_evaluation
     from trueline.errors import TargetError
     from trueline.evals.suites import suite_for
 
     if len(targets) < 2:
         raise TargetError("one TARGET is nothing to compare", remedy="give two or more")
+    given = options_given()
     project = open_project(charter, probes)
     suite = suite_for(project.loaded.charter, project.probes, limit=limit)
     found: list[Evaluation] = []
@@ -50,6 +51,8 @@ def command(
             found.append(read_evaluation(Path(text)))
             continue
         opened = open_target(text)
+        if opened.system is None:  # a system among the TARGETs decides for itself what the options say of the others
+            refuse_overruled(opened, given)
         model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
         sampling = sampling_of(opened.system, temperature, max_tokens, seed)
         folder = evaluation_folder(out, "eval", suite, text, dict(model.identity()), sampling.to_dict(), samples, None)

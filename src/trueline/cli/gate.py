@@ -23,9 +23,12 @@ def command(candidate: Path, charter: str, against: Path | None, redteam: Path |
     from trueline.core.records import GATE_EXIT
     from trueline.data.evaluations import read_evaluation
     from trueline.data.jsonl import write_json
+    from trueline.errors import DataError
     from trueline.gate.decide import decide
     from trueline.report.decision import decision_text
 
+    if against is not None and against.resolve() == candidate.resolve():
+        raise DataError("candidate and baseline are the same evaluation", remedy="give --against another one", file=against)
     loaded = load_charter(charter_path(charter))
     found = decide(
         loaded.charter.gate,

@@ -70,7 +70,10 @@ def options_given() -> set[str]:
 
 
 def refuse_overruled(target: Target, given: Collection[str]) -> None:
-    """Raises `TargetError` where one of the `given` options would be without effect because the system decides it."""
+    """Raises `TargetError` where one of the `given` options would be without effect: the system decides it, or there is no prompt."""
+    bare = [f"--{name.replace('_', '-')}" for name in ("prompt_budget", "few_shots") if name in given and "no_prompt" in given]
+    if bare:
+        raise TargetError(f"{bare[0]} has no effect with --no-prompt", remedy="leave one of them out")
     idle = [f"--{name.replace('_', '-')}" for name in OF_A_SYSTEM if name in given]
     if target.system is not None and idle:
         raise TargetError(
