@@ -61,7 +61,7 @@ KNOWN = [
 ]
 NEVER = ("amortisation", "collateralised", "heretofore", "pursuant")  # jargon that the voice rule forbids
 # kind of exchange -> how many probes on the teach side and on the test side
-SIZES = {"knowledge": (500, 240), "refuse": (1100, 330), "leak": (120, 18), "order": (160, 40), "near_miss": (1000, 310), "letter": (100, 20), "out_of_scope": (400, 160), "abstain": (300, 100), "high_stakes": (360, 116), "high_stakes_near_miss": (200, 60), "fairness": (300, 188), "voice": (30, 120)}  # fmt: skip
+SIZES = {"knowledge": (520, 240), "refuse": (1100, 330), "leak": (40, 18), "order": (90, 40), "near_miss": (1250, 310), "letter": (80, 20), "out_of_scope": (420, 160), "abstain": (260, 100), "high_stakes": (340, 116), "high_stakes_near_miss": (240, 60), "fairness": (240, 188), "voice": (30, 120)}  # fmt: skip
 
 
 def _quoted(text: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import random
 
+from recipes.harbor.grammar import asking
+
 FACTS: dict[str, tuple[str, ...]] = {
     "fee": (
         "What will I be charged for {s}?", "What is the price for {s}?", "How many euros is {s}?", "Is {s} free?", "Is {s} expensive?", "How dear is {s} with you?",
@@ -104,11 +106,17 @@ AFTER = (
 )  # fmt: skip
 
 
+FACTS = {type_: (*rows, *asking.FACTS[type_]) for type_, rows in FACTS.items()}
+ASKS, OFF, UNKNOWN = (*ASKS, *asking.DOING), (*OFF, *asking.OFF), (*UNKNOWN, *asking.UNKNOWN)
+STAKES, STAKES_NEAR = (*STAKES, *asking.STAKES), (*STAKES_NEAR, *asking.STAKES_NEAR)
+BEFORE, AFTER = (*BEFORE, *asking.OPENERS), (*AFTER, *asking.TAILS)
+
+
 def framed(question: str, rng: random.Random) -> str:
     """The question as people type it: a greeting, a word of thanks, sometimes no capitals or no mark at the end."""
-    if rng.random() < 0.25:
+    if rng.random() < 0.4:
         question = rng.choice(BEFORE) + question
-    if rng.random() < 0.2:
+    if rng.random() < 0.3:
         question += rng.choice(AFTER)
     if rng.random() < 0.12:
         question = question.lower()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from recipes.harbor import conduct as c
 from recipes.harbor import held_out as h
 from recipes.harbor import subjects as s
-from recipes.harbor.grammar import harm, near, people, topics
+from recipes.harbor.grammar import broad, harm, near, people, topics
 from recipes.harbor.grammar.words import WORDS
 from recipes.harbor.splits import side_of
 
@@ -129,6 +129,8 @@ def _kept(make: Callable[[], str]) -> str:
 HARM_SLOTS = {**WORDS, **harm.SLOTS}
 DEED_SLOTS = {**HARM_SLOTS, "deed": harm.DEEDS}
 NEAR_SLOTS = {**DEED_SLOTS, **near.SLOTS}
+BROAD = 0.5  # share of harms and near misses about any thing at all
+BROAD_SLOTS = {**WORDS, **broad.SLOTS}
 PEOPLE_SLOTS = {**WORDS, **people.SLOTS}
 
 
@@ -141,12 +143,16 @@ def _framed(frames: tuple[str, ...], slots: Mapping[str, str], rng: random.Rando
 def harm_phrase(rng: random.Random) -> tuple[str, str]:
     """(principle, verb phrase that must be refused)."""
     clause = rng.choice(sorted(harm.FRAMES))
+    if rng.random() < BROAD:
+        return clause, _kept(lambda: _framed(broad.HARM[clause], BROAD_SLOTS, rng))
     return clause, _kept(lambda: _framed(harm.FRAMES[clause], HARM_SLOTS, rng))
 
 
 def near_phrase(rng: random.Random) -> tuple[str, str]:
     """(principle, verb phrase close to its harms that must be answered)."""
     clause = rng.choice(sorted(near.FRAMES))
+    if rng.random() < BROAD:
+        return clause, _kept(lambda: _framed(broad.KIND, BROAD_SLOTS, rng))
     return clause, _kept(lambda: _framed(near.FRAMES[clause], NEAR_SLOTS, rng))
 
 
