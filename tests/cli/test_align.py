@@ -66,7 +66,10 @@ def test_the_whole_run_leaves_evidence_skips_what_is_done_and_redoes_what_change
     for name in ("before", "after", "model/model.safetensors", "gate.json", "report.html", "run.json", "system.yaml"):
         assert (out / name).exists(), name
     assert read_evaluation(out / "before").complete
-    assert not read_evaluation(out / "after").contaminated
+    after = read_evaluation(out / "after")
+    assert not after.contaminated
+    assert {r.kind for r in after.rows if r.probe in after.taught} >= {"refuse", "out_of_scope"}, "hand-written examples are taught"
+    assert not read_evaluation(out / "before").taught
     record = json.loads((out / "run.json").read_text())
     sft = record["stages"]["0-sft"]
     assert sft["audit"]["rows"] == sft["rows"] > 12
