@@ -13,8 +13,10 @@ from trueline.charter.turns import Message, ToolCall
 from trueline.core.chat import ChatReply, ChatRequest, Sampling, ScriptedChat
 from trueline.errors import DataError, ModelUnavailable
 from trueline.models.cached import CachedChat
+from trueline.models.patient import PatientChat
 from trueline.models.reasoning import ReasoningSplitter, split_reasoning
 from trueline.models.system import SystemChat
+from trueline.models.wire import RateLimited
 
 HI = ChatRequest((Message("user", "hi"),))
 
@@ -111,3 +113,77 @@ def test_a_reply_that_holds_nothing_is_not_kept(tmp_path: Path) -> None:
         return [(await cached.reply(HI)).blocked for _ in range(4)]
 
     assert asyncio.run(go()) == [False, False, True, True]
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        await asyncio.sleep(0)  # the others have their turn
+
+    def now(self) -> float:
+        return self.time
+
+
+@pytest.mark.parametrize(("busy", "waited"), [(0, 0.0), (1, 0.5), (9, 60.0)])
+def test_a_limited_rate_is_sat_out(busy: int, waited: float) -> None:
+    clock, left = Clock(), iter(range(busy))
+
+    def script(_: ChatRequest) -> str:
+        if next(left, None) is not None:
+            raise RateLimited("busy")
+        return "there"
+
+    patient = PatientChat(ScriptedChat(script), patience=1000, sleep=clock.sleep, now=clock.now)
+    assert asyncio.run(patient.reply(HI)).text == "there"
+    assert clock.time >= waited
+
+
+def test_patience_ends_where_nobody_is_answered_and_goes_on_where_somebody_is() -> None:
+    clock = Clock()
+
+    def never(_: ChatRequest) -> str:
+        raise RateLimited("busy")
+
+    with pytest.raises(RateLimited):
+        asyncio.run(PatientChat(ScriptedChat(never), patience=120, sleep=clock.sleep, now=clock.now).reply(HI))
+    assert 120 < clock.time < 200
+
+    clock, last = Clock(), ChatRequest((Message("user", "last"),))
+
+    def others(request: ChatRequest) -> str:
+        if request is last and clock.time < 500:
+            raise RateLimited("busy")
+        return "there"
+
+    patient = PatientChat(ScriptedChat(others), patience=120, sleep=clock.sleep, now=clock.now)
+
+    async def go() -> str:
+        async def neighbour() -> None:
+            while clock.time < 600:
+                await patient.reply(HI)
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(neighbour())
+        text = (await patient.reply(last)).text
+        task.cancel()
+        return text
+
+    # the neighbour is answered all the time, so the last request waits longer than its patience
+    assert asyncio.run(asyncio.wait_for(go(), 20)) == "there"
+    assert clock.time >= 500
+
+
+def test_other_errors_are_not_sat_out() -> None:
+    clock = Clock()
+
+    def away(_: ChatRequest) -> str:
+        raise ModelUnavailable("away")
+
+    with pytest.raises(ModelUnavailable):
+        asyncio.run(PatientChat(ScriptedChat(away), sleep=clock.sleep, now=clock.now).reply(HI))
+    assert clock.time == 0

@@ -20,6 +20,7 @@ from trueline.errors import DataError
 from trueline.evals.runner import evaluate
 from trueline.evals.suites import freeze
 from trueline.models.cached import CachedChat
+from trueline.models.patient import PatientChat
 from trueline.models.system import SystemChat
 from trueline.train.runfile import SearchStage
 
@@ -54,7 +55,7 @@ def search(run: Run, stage: SearchStage, target: Target, folder: Path) -> Candid
         for i, (budget, shots) in enumerate(combinations):
             prompt = system_prompt(charter, budget=budget, count=target.count or count_words)
             examples = few_shots(charter, shots)
-            model = CachedChat(SystemChat(target.chat, prompt, examples), folder / "cache.sqlite")
+            model = CachedChat(PatientChat(SystemChat(target.chat, prompt, examples)), folder / "cache.sqlite")
             try:
                 with bar(f"search {i + 1}/{len(combinations)}") as advance:
                     found = await evaluate(

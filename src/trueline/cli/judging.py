@@ -13,10 +13,11 @@ from trueline.errors import TargetError
 from trueline.evals.graders.judge import JudgeGrader, Labelled, calibrate, labelled_from
 from trueline.evals.suites import Suite
 from trueline.models.cached import CachedChat
+from trueline.models.patient import PatientChat
 
 
 def _judge(judge: str, project: Project, folder: Path, error: dict[str, Any] | None = None) -> tuple[JudgeGrader, CachedChat]:
-    chat = CachedChat(open_target(judge).chat, folder / "judge.sqlite")
+    chat = CachedChat(PatientChat(open_target(judge).chat), folder / "judge.sqlite")
     return JudgeGrader(project.loaded.charter, project.grader(), chat, error=error), chat
 
 

@@ -23,6 +23,7 @@ from trueline.data.evaluations import JOURNAL, write_evaluation
 from trueline.evals.runner import evaluate
 from trueline.evals.suites import Suite
 from trueline.models.cached import CachedChat
+from trueline.models.patient import PatientChat
 
 
 def evaluation_folder(base: Path, kind: str, suite: Suite, target: str, *rest: Any) -> Path:
@@ -49,7 +50,7 @@ def run_suite(
     """Evaluates and writes `folder`; an interrupted run resumes from its journal and cache. Closes the model.
     `trained_on`: every prompt that the model was trained on, as far as it is known; `grader`: in place of the charter's own; `may_be_silent`: as in `evaluate`."""
     folder.mkdir(parents=True, exist_ok=True)
-    cached = CachedChat(model, folder / "cache.sqlite")
+    cached = CachedChat(PatientChat(model), folder / "cache.sqlite")
 
     async def go() -> Evaluation:
         try:

@@ -32,6 +32,10 @@ class RequestRefused(ModelError):
         self.status, self.code, self.param, self.told = status, code, param, told
 
 
+class RateLimited(ModelUnavailable):
+    """The server is there and says that it was asked too often."""
+
+
 class Wire:
     """Posts JSON. `tries` in all, with jitter, honouring Retry-After; `timeout` in seconds a request."""
 
@@ -73,6 +77,8 @@ class Wire:
 
     def _gave_up(self, why: str) -> ModelUnavailable:
         what = f"{self.base} did not answer after {self._tries} tries ({why})"
+        if why in ("HTTP 429", "HTTP 529"):
+            return RateLimited(what, remedy="ask with less --concurrency, or run the same command again later")
         return ModelUnavailable(what, remedy="check the address and that the server runs, then run the same command again")
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
