@@ -19,12 +19,14 @@ from tests.gateway.scripted_upstream import Upstream
 from tests.gateway.serving import ADVISER, PATIENCE, Gateway, gateway, guard, rule
 from trueline.charter.compile.guarding import GuardRule
 from trueline.core.chat import ChatRequest, ScriptedChat
+from trueline.core.clock import FixedClock
 from trueline.errors import StoreError
 from trueline.guard.build import Guard
 from trueline.guard.heads import Heads
 from trueline.models.system import SystemChat
-from trueline.store import exchanges, holds
-from trueline.store.exchanges import State
+from trueline.store import exchanges, holds, log
+from trueline.store.database import open_store
+from trueline.store.exchanges import Exchange, State
 
 SCRIPT: dict[str, Any] = {
     "escaped": {"tool_calls": [["find_branch", '{"city": "\\u0053TOLEN"}']]},
@@ -187,6 +189,22 @@ def test_a_client_that_leaves_a_stream_leaves_no_open_record(tmp_path: Path, ups
         stream.close()
         until(lambda: states(g) == ["failed"])
         assert ask(g, "hello").choices[0].message.content == "Anything."
+
+
+def test_what_a_killed_gateway_left_open_is_closed_at_the_next_start(tmp_path: Path, upstream: Upstream) -> None:
+    clock = FixedClock()
+    store = open_store(tmp_path / "killed.db", clock=clock)
+    for ident, later in (("chatcmpl-old", 0), ("chatcmpl-young", 3500)):
+        clock.advance(later)
+        e = Exchange(
+            id=ident, created=store.now(), state="open", route="chat", key=None, model="bank", identity={}, charter="c" * 64, request=(),
+            request_digest="d" * 64,
+        )  # fmt: skip
+        exchanges.record(store, e)
+    clock.advance(200)
+    with gateway(tmp_path, upstream.url, store=store) as g:
+        until(lambda: [e.state for e in exchanges.latest(g.store)] == ["open", "failed"])
+        assert log.verify(g.store).broken_at is None
 
 
 def states(g: Gateway) -> list[State]:

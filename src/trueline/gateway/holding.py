@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from datetime import timedelta
 
+from trueline.core.clock import iso
 from trueline.errors import StoreError
 from trueline.gateway.threads import aside
 from trueline.store import exchanges, holds
@@ -14,6 +16,7 @@ from trueline.store.exchanges import Exchange
 from trueline.store.holds import Hold
 
 logger = logging.getLogger("trueline.gateway")
+ABANDONED = timedelta(hours=1)  # no stream lasts as long: another gateway on this database may have younger ones under way
 
 
 async def look(store: Store, exchange: str) -> tuple[Exchange | None, Hold | None]:
@@ -42,10 +45,14 @@ async def wait(store: Store, exchange: str, seconds: float, poll: float) -> tupl
 
 
 async def sweep(store: Store, every: float = 1.0) -> None:
-    """Refuses overdue holds for as long as the gateway runs, whatever fails meanwhile."""
+    """Refuses overdue holds for as long as the gateway runs, whatever fails meanwhile; first closes what a killed gateway left open."""
+    begun = False
     while True:
         try:
             await aside(holds.expire_due, store)
+            if not begun:
+                await aside(exchanges.abandon, store, iso(store.clock() - ABANDONED))
+                begun = True
         except StoreError as e:
             logger.warning("could not look for overdue holds: %s", e)
         except Exception:

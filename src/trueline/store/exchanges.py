@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -90,6 +90,19 @@ def record(store: Store, e: Exchange) -> None:
     """Writes an exchange (again, when its state moves on). Raises `StoreError`."""
     with store.write() as conn:
         put(conn, store.now(), e)
+
+
+def abandon(store: Store, before: str) -> int:
+    """Closes as failed what was begun before this time and never ended: its gateway was killed in mid-stream. Returns how many."""
+    query = select(exchanges).where(exchanges.c.state == "open", exchanges.c.created < before)
+    with store.read() as conn:  # without the write lock while there is none
+        if conn.execute(query.limit(1)).first() is None:
+            return 0
+    with store.write() as conn:
+        found = [_read(r) for r in conn.execute(query.with_for_update(skip_locked=True))]
+        for e in found:
+            put(conn, store.now(), replace(e, state="failed", finished=store.now()))
+    return len(found)
 
 
 def get(store: Store, ident: str) -> Exchange | None:
