@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 @click.option("--wait", default="30s", show_default=True, help="How long a held request waits for a decision (30s, 5m).")
 @click.option("--key-file", type=click.Path(path_type=Path), help="API keys, `NAME KEY [WAIT]` a line; with it a key is required.")
 @click.option(
-    "--reviewers", type=click.Path(path_type=Path), help="Reviewers, `NAME TOKEN ROLE[:LAST-DAY][,ROLE]` a line (default: one is made and shown)."
+    "--reviewers",
+    type=click.Path(path_type=Path),
+    help="Reviewers, `NAME TOKEN ROLE[:LAST-DAY][,ROLE]` a line (default: one is made and shown).",
 )
 @click.option("--name", help="The model's name on the wire (default: taken from TARGET).")
 @click.option(
