@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.harbor import acceptance, speech
+from recipes.harbor import acceptance
 from recipes.harbor import conduct as c
 from recipes.harbor import subjects as s
 from recipes.harbor.facts import BY_KEY

@@ -62,3 +62,19 @@ def test_mistakes_of_a_stage_name_its_line(stage: str, word: str, tmp_path: Path
     assert word in str(e.value)
     assert "run.yaml:6" in str(e.value)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("value", [".inf", "1e400", "true", "-1", "0"])
+def test_a_learning_rate_is_a_finite_number(value: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(HEAD + f"stages:\n  - {{method: sft, mix: 0, lr: {value}}}\n")
+    with pytest.raises(RunFileError) as caught:
+        read_run_file(path)
+    assert caught.value.line == 6
+
+
+def test_a_seed_is_no_truth(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(HEAD + "seed: true\nstages:\n  - {method: sft, mix: 0}\n")
+    with pytest.raises(RunFileError, match="expected a number"):
+        read_run_file(path)

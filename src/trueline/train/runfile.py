@@ -5,13 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from trueline.charter.parse import read_yaml, validate
 from trueline.errors import RunFileError
 
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+
+def _no_truth(value: Any) -> Any:
+    """`lr: true` is a slip, not the number one."""
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, got {str(value).lower()}")
+    return value
+
+
+Number = BeforeValidator(_no_truth)
+Positive = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Number, Field(ge=1)]
 
 
 class Part(BaseModel):
@@ -109,7 +118,7 @@ class RunFile(Part):
     charter: str
     model: str
     out: str
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Number, Field(ge=0)] = 0
     prompt: PromptPart = PromptPart()
     teacher: str | None = None
     data: DataPart = DataPart()
