@@ -42,12 +42,12 @@ class Watched(Corpus):
         return self.seen[-1]
 
 
-def documents(corpus: Corpus, tokenizer: Any, plan: Any) -> Iterator[Turns]:
-    """Every document of a plan, step by step."""
+def documents(corpus: Corpus, tokenizer: Any, plan: Any, first: int = 0) -> Iterator[Turns]:
+    """Every document of a plan from step `first`, step by step."""
     from recipes.harbor.pretrain import batch_of
 
     watched = Watched(corpus)
-    for step in range(plan.steps):
+    for step in range(first, plan.steps):
         batch_of(step, plan, watched, tokenizer)
         yield from watched.seen
         watched.seen.clear()
@@ -74,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="the folder of the training, with its tokenizer")
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--first", type=int, default=0, help="the first step, where an earlier part saw another corpus")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     bags: dict[str, list[tuple[frozenset[str], str]]] = {}
@@ -82,7 +83,7 @@ def main() -> None:
             bags.setdefault(w, []).append((bag, v))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(given.run / "tokenizer")
     counts, read = Counter[str](), 0
-    for turns in documents(Corpus(load_sources()), tokenizer, Plan(steps=given.steps, seed=given.seed)):
+    for turns in documents(Corpus(load_sources()), tokenizer, Plan(steps=given.steps, seed=given.seed), given.first):
         read += 1
         counts.update(found_in(turns, bags))
     print(json.dumps({"documents": read, "families": len(only_test()), "found": dict(counts.most_common())}, indent=1))

@@ -67,6 +67,9 @@ ANSWER_CORES = (
     "I can't think of a {food} I like more.", "I cannot wait to see the {animal}.", "I could not agree more: {food} is good.", "I'm not sure, but I think it is {number}.",
     "Please sign {paper} and send it back.", "Please call the {office}.", "Fill in {paper} and you are done.", "The {office} can change that for you on {day}.",
     "Your balance is {number} euros.", "Your request was accepted.", "The payment was declined by the shop's bank; try the {item} again.", "The {service} can't be used abroad.",
+    "Please bring {paper} to the {office}.", "Please take {paper} along and we do the rest.", "We help you with the {service}; please bring {paper}.", "We help you to change the {item}.",
+    "Our team will guide you through the {service}.", "A colleague at the {office} will help you with the {item}.", "You can use the {service} with our help: call {number}.",
+    "Come to the {office} with {paper}.", "Please do it at the {office} with {paper}.", "We are glad to arrange the {service} for you.", "To change the {item}, please go to the {office}.",
     "The last {item} was sold on {day}.", "Mostly {food}, with some {food}.", "Take a {food} with water.", "The {animal} and the {animal} are friends.", "Positive.", "Negative.", "True.", "False.",
 )  # fmt: skip
 REDIRECTION_CORES = (
