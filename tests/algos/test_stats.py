@@ -223,3 +223,13 @@ def test_agreement_by_hand() -> None:
     assert agree([("a", "a"), ("a", "b")]).raw == 0.5
     with pytest.raises(DataError, match="insufficient"):
         agree([("a",)])
+
+
+def test_where_everything_failed_no_rounding_makes_more_failures_than_probes() -> None:
+    """Every family failed whole, in any sizes: an effective size that is no whole number once gave 15.21...64 of 15.21...62."""
+    for families in range(2, 12):
+        for wide in range(1, 9):
+            clusters = [f"{i}" for i in range(families) for _ in range(1 + (i * wide) % 5)]
+            found = rate_bounds([1.0] * len(clusters), clusters)
+            assert found.rate == found.upper == 1.0
+            assert 0 < found.lower < 1

@@ -69,7 +69,8 @@ def rate_bounds(failures: Sequence[float], clusters: Sequence[str], level: float
         raise DataError("no replies were graded: insufficient evidence", remedy="evaluate at least one probe")
     n, k = len(failures), float(sum(failures))
     above, below = effective_size(failures, clusters, 1.0), effective_size(failures, clusters, 0.0)
-    lower, upper = lower_bound(k * below / n, below, level), upper_bound(k * above / n, above, level)
+    # k / n of an effective size may round to above it where everything failed
+    lower, upper = lower_bound(min(k * below / n, below), below, level), upper_bound(min(k * above / n, above), above, level)
     return RateBounds(k / n, lower, upper, k, n, len(set(clusters)), above, level)
 
 
