@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_align import STARTER
 from trueline.cli.main import run
 from trueline.engine.tiny import tiny_model
 
-STARTER = Path(__file__).parents[2] / "src" / "trueline" / "shipped" / "templates" / "charter.yaml"
 RUN = """\
 run: 1
 charter: charter.yaml
@@ -41,7 +41,7 @@ def test_agreement_is_measured_on_prompts_that_did_not_teach(project: Path, caps
     before, after = (record["held_out_preferences"][side] for side in ("before", "after"))
     taught = [json.loads(line) for line in (project / "out" / "stages" / "0-dpo" / "data.jsonl").read_text().splitlines()]
     assert 8 <= before["n"] == after["n"] == 60 - len(taught) <= 40
-    assert after["estimate"] == 1.0 > before["estimate"] - 0.01, "the pattern of the taught pairs holds for the others"
+    assert before["estimate"] <= after["estimate"] == 1.0, "the pattern of the taught pairs holds for the others"
     assert 0 < after["low"] < 1 == after["high"]
     assert said.count("held-out preferences") == 2
 

@@ -21,4 +21,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """There is no way back: the judgements would be lost."""
-    raise NotImplementedError("restore a backup instead")
+    raise RuntimeError("a database is not taken back to an older version; restore a backup instead")
