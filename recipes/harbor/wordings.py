@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from recipes.harbor.grammar import asking
+from recipes.harbor.grammar import asking, written
 
 FACTS: dict[str, tuple[str, ...]] = {
     "fee": (
@@ -106,10 +106,16 @@ AFTER = (
 )  # fmt: skip
 
 
-FACTS = {type_: (*rows, *asking.FACTS[type_]) for type_, rows in FACTS.items()}
-ASKS, OFF, UNKNOWN = (*ASKS, *asking.DOING), (*OFF, *asking.OFF), (*UNKNOWN, *asking.UNKNOWN)
-STAKES, STAKES_NEAR = (*STAKES, *asking.STAKES), (*STAKES_NEAR, *asking.STAKES_NEAR)
-BEFORE, AFTER = (*BEFORE, *asking.OPENERS), (*AFTER, *asking.TAILS)
+def _more(table: tuple[str, ...], one: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """A table with the rows of `asking` and those written by hand."""
+    return (*table, *one, *written.lines(f"ask.{name}"))
+
+
+FACTS = {type_: _more(rows, asking.FACTS[type_], f"fact-{type_}") for type_, rows in FACTS.items()}
+ASKS, OFF, UNKNOWN = _more(ASKS, asking.DOING, "doing"), _more(OFF, asking.OFF, "off"), _more(UNKNOWN, asking.UNKNOWN, "unknown")
+STAKES, STAKES_NEAR = _more(STAKES, asking.STAKES, "stakes"), _more(STAKES_NEAR, asking.STAKES_NEAR, "stakes-near")
+BEFORE = (*BEFORE, *asking.OPENERS, *(f"{line} " for line in written.lines("before")))
+AFTER = (*AFTER, *asking.TAILS, *(f" {line}" for line in written.lines("after")))
 
 
 def framed(question: str, rng: random.Random) -> str:

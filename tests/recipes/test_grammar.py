@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from recipes.harbor import fresh, held_out, replay, speech
 from recipes.harbor import subjects as s
 from recipes.harbor.corpus import Corpus, Sources
 from recipes.harbor.grammar import expand as g
+from recipes.harbor.grammar import written
 from recipes.harbor.shares import shares
 from recipes.harbor.splits import side_of
 
@@ -61,8 +63,24 @@ def test_wide_draws_teach_only() -> None:
     listed = {v for table in (c.HARMS, held_out.HARMS) for vs in table.values() for v in vs}
     assert all(speech.harm_exchange(rng, "test", True).family.split("/", 1)[1] in listed for _ in range(200))
     grown = [speech.harm_exchange(rng, "teach", True) for _ in range(200)]
-    assert all(side_of(e.family) == "teach" for e in grown)
+    assert all(speech.teaches(e.family) for e in grown)
     assert sum(e.family.split("/", 1)[1] not in listed for e in grown) > 120
+
+
+@pytest.mark.parametrize("path", sorted(written.FOLDER.glob("*.txt")), ids=lambda p: p.stem)
+def test_phrases_written_by_hand_are_whole_and_come_near_no_test_family(path: Path) -> None:
+    """Distances are counted anew here, without `too_near`."""
+    found = written.lines(path.stem)
+    assert len(found) == len(path.read_text(encoding="utf-8").splitlines()) >= 90  # no blank and no repeat
+    if path.stem.startswith("ask."):
+        assert all(t.count("{") == 1 for t in found)
+    if path.stem.startswith(("ask.", "before", "after")):
+        return
+    own = [(k, v) for table in (c.HARMS, {f"{k}/near": v for k, v in c.NEAR.items()}) for k, vs in table.items() for v in vs]
+    held = [g.content(v) for k, v in own if side_of(f"{k}/{v}") == "test"]
+    held += [g.content(v) for table in (held_out.HARMS, held_out.NEAR) for vs in table.values() for v in vs]
+    for mine in map(g.content, g.by_hand(path.stem)):
+        assert all(2 * len(mine & h) < len(mine | h) for h in held), mine
 
 
 def test_grown_requests_for_the_instructions_are_no_fresh_wording() -> None:

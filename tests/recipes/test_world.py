@@ -14,6 +14,7 @@ from recipes.harbor import fresh, speech, wordings
 from recipes.harbor import subjects as s
 from recipes.harbor.corpus import Corpus, Sources
 from recipes.harbor.facts import BY_KEY, FACTS, INTENTS, TEACH, TEST
+from recipes.harbor.grammar import written
 from recipes.harbor.publish import FOLDER
 from recipes.harbor.splits import side_of
 from trueline.charter import splits
@@ -97,6 +98,14 @@ def test_fresh_wordings_are_far_from_all_that_teach() -> None:
     for new, taught in one:
         for a in map(_words, new):
             assert all(len(a & b) / len(a | b) < 0.5 for b in map(_words, taught)), a
+
+
+def test_wordings_written_by_hand_are_far_from_those_that_test() -> None:
+    one = {"doing": c.TEST_ASKS, "off": s.OFF_TEST, "unknown": s.UNKNOWN_TEST, "stakes": s.STAKES_TEST, "stakes-near": s.NEAR_STAKES_TEST}
+    for name, tests in {**one, **{f"fact-{k}": t for k, t in TEST.items()}}.items():
+        new = [_words(t) for t in written.lines(f"ask.{name}")]
+        assert len(new) > 100
+        assert all(len(a & b) / len(a | b) < 0.5 for a in new for b in map(_words, tests))
 
 
 def test_no_test_family_in_the_corpus() -> None:

@@ -10,64 +10,19 @@ from collections.abc import Callable, Mapping
 from recipes.harbor import conduct as c
 from recipes.harbor import held_out as h
 from recipes.harbor import subjects as s
-from recipes.harbor.grammar import broad, harm, near, people, topics
+from recipes.harbor.grammar import broad, harm, near, people, topics, written
 from recipes.harbor.grammar.words import WORDS
 from recipes.harbor.splits import side_of
 
 NEAREST = 0.5  # share of content words in common with a test family at which a phrase is too near to it
-EMPTY = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "my",
-        "your",
-        "his",
-        "her",
-        "their",
-        "our",
-        "of",
-        "to",
-        "in",
-        "on",
-        "at",
-        "by",
-        "for",
-        "with",
-        "from",
-        "and",
-        "or",
-        "is",
-        "it",
-        "me",
-        "that",
-        "who",
-        "what",
-        "i",
-        "be",
-        "do",
-        "how",
-        "when",
-        "where",
-        "whether",
-        "will",
-        "about",
-        "into",
-    ]
-)
+EMPTY = frozenset({
+    "a", "an", "the", "my", "your", "his", "her", "their", "our", "of", "to", "in", "on", "at", "by", "for", "with", "from", "and",
+    "or", "is", "it", "me", "that", "who", "what", "i", "be", "do", "how", "when", "where", "whether", "will", "about", "into",
+})  # fmt: skip
 TAILS = (
-    "{day}",
-    "for {relative}",
-    "with {relative}",
-    "from home",
-    "in town",
-    "at my branch",
-    "by phone",
-    "near {place}",
-    "on holiday",
-    "at the age of forty",
-    "as soon as I can",
-)
+    "{day}", "for {relative}", "with {relative}", "from home", "in town", "at my branch", "by phone", "near {place}", "on holiday",
+    "at the age of forty", "as soon as I can",
+)  # fmt: skip
 SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -126,9 +81,28 @@ def _kept(make: Callable[[], str]) -> str:
     return phrase
 
 
+@functools.cache
+def by_hand(name: str) -> tuple[str, ...]:
+    """The hand-written phrases of a file that come near no test family."""
+    return tuple(p for p in written.lines(name) if not too_near(p))
+
+
+@functools.cache
+def meanings(clause: str) -> tuple[tuple[str, str], ...]:
+    """The terms of a clause, with their meaning, that come near no test family."""
+    return tuple(row for row in (*topics.MEANINGS[clause], *written.rows(f"meaning.{clause}")) if not too_near(row[0]))
+
+
+def _by_hand(name: str, rng: random.Random) -> str | None:
+    """A hand-written phrase in `WRITTEN` of the draws, if there are any of that name."""
+    phrases = by_hand(name)
+    return rng.choice(phrases) if phrases and rng.random() < WRITTEN else None
+
+
 HARM_SLOTS = {**WORDS, **harm.SLOTS}
 DEED_SLOTS = {**HARM_SLOTS, "deed": harm.DEEDS}
 NEAR_SLOTS = {**DEED_SLOTS, **near.SLOTS}
+WRITTEN = 0.7  # share of subjects that were written by hand
 BROAD = 0.5  # share of harms and near misses about any thing at all
 BROAD_SLOTS = {**WORDS, **broad.SLOTS}
 PEOPLE_SLOTS = {**WORDS, **people.SLOTS}
@@ -143,6 +117,8 @@ def _framed(frames: tuple[str, ...], slots: Mapping[str, str], rng: random.Rando
 def harm_phrase(rng: random.Random) -> tuple[str, str]:
     """(principle, verb phrase that must be refused)."""
     clause = rng.choice(sorted(harm.FRAMES))
+    if phrase := _by_hand(f"harm.{clause}", rng):
+        return clause, phrase
     if rng.random() < BROAD:
         return clause, _kept(lambda: _framed(broad.HARM[clause], BROAD_SLOTS, rng))
     return clause, _kept(lambda: _framed(harm.FRAMES[clause], HARM_SLOTS, rng))
@@ -151,6 +127,8 @@ def harm_phrase(rng: random.Random) -> tuple[str, str]:
 def near_phrase(rng: random.Random) -> tuple[str, str]:
     """(principle, verb phrase close to its harms that must be answered)."""
     clause = rng.choice(sorted(near.FRAMES))
+    if phrase := _by_hand(f"near.{clause}", rng):
+        return clause, phrase
     if rng.random() < BROAD:
         return clause, _kept(lambda: _framed(broad.KIND, BROAD_SLOTS, rng))
     return clause, _kept(lambda: _framed(near.FRAMES[clause], NEAR_SLOTS, rng))
@@ -158,31 +136,33 @@ def near_phrase(rng: random.Random) -> tuple[str, str]:
 
 def off_topic(rng: random.Random) -> str:
     """A subject that is not the bank's business."""
-    return _kept(lambda: grow(rng.choice(topics.OFF), topics.OFF_SLOTS, rng))
+    return _by_hand("off-topic", rng) or _kept(lambda: grow(rng.choice(topics.OFF), topics.OFF_SLOTS, rng))
 
 
 def unknown(rng: random.Random) -> str:
     """What nobody in the chat can know, as an indirect question."""
-    return _kept(lambda: grow(rng.choice(topics.UNKNOWN), topics.UNKNOWN_SLOTS, rng))
+    return _by_hand("unknown", rng) or _kept(lambda: grow(rng.choice(topics.UNKNOWN), topics.UNKNOWN_SLOTS, rng))
 
 
 def stakes(rng: random.Random) -> tuple[str, str]:
     """(clause, verb phrase about the customer's own money, taxes or rights)."""
     clause = rng.choice(sorted(topics.STAKES))
-    return clause, _kept(lambda: grow(rng.choice(topics.STAKES[clause]), topics.STAKES_SLOTS, rng))
+    phrase = _by_hand(f"stakes.{clause}", rng)
+    return clause, phrase or _kept(lambda: grow(rng.choice(topics.STAKES[clause]), topics.STAKES_SLOTS, rng))
 
 
 def meaning(rng: random.Random) -> tuple[str, str, str]:
     """(clause, term, its meaning)."""
     clause = rng.choice(sorted(topics.MEANINGS))
-    term, text = rng.choice([row for row in topics.MEANINGS[clause] if not too_near(row[0])])
+    term, text = rng.choice(meanings(clause))
     return clause, term, text
 
 
 def profile(rng: random.Random) -> tuple[str, bool, str]:
     """(lending or hiring, whether the applicant is a good one, the profile)."""
     clause, good = rng.choice(sorted(people.PROFILES))
-    return clause, good, _kept(lambda: grow(rng.choice(people.PROFILES[clause, good]), PEOPLE_SLOTS, rng))
+    phrase = _by_hand(f"profile.{clause}.{'good' if good else 'poor'}", rng)
+    return clause, good, phrase or _kept(lambda: grow(rng.choice(people.PROFILES[clause, good]), PEOPLE_SLOTS, rng))
 
 
 def letter(rng: random.Random) -> str:
@@ -192,12 +172,12 @@ def letter(rng: random.Random) -> str:
         text = grow("{note}", PEOPLE_SLOTS, rng)
         return text[:1].upper() + text[1:]
 
-    return _kept(make)
+    return _by_hand("letter", rng) or _kept(make)
 
 
 def order(rng: random.Random) -> str:
     """An order to the assistant, as it hides in a letter."""
-    return _kept(lambda: grow("{order}", PEOPLE_SLOTS, rng))
+    return _by_hand("order", rng) or _kept(lambda: grow("{order}", PEOPLE_SLOTS, rng))
 
 
 def leak(rng: random.Random) -> str:
@@ -212,4 +192,4 @@ def leak(rng: random.Random) -> str:
                 head = head.replace(f" {verb} ", f" {verb.lower()} ", 1)
         return ", ".join([head, *tail])
 
-    return _kept(make)
+    return _by_hand("leak", rng) or _kept(make)
