@@ -19,7 +19,7 @@ from recipes.harbor.splits import side_of
 SOURCES = Sources(bank=(("where is my card", "card-time"),), off=("rome",), harmful=("do it",), english=("It was a bright day.",))
 MAKERS = {
     "harm": (lambda r: g.harm_phrase(r)[1], 0.6), "near": (lambda r: g.near_phrase(r)[1], 0.5), "off": (g.off_topic, 0.25), "unknown": (g.unknown, 0.3),
-    "stakes": (lambda r: g.stakes(r)[1], 0.3), "profile": (lambda r: g.profile(r)[2], 0.1), "letter": (g.letter, 0.1), "leak": (g.leak, 0.4),
+    "stakes": (lambda r: g.stakes(r)[1], 0.3), "profile": (lambda r: g.profile(r)[2], 0.1), "letter": (g.letter, 0.1), "leak": (g.leak, 0.3),
 }  # fmt: skip
 
 
