@@ -1,4 +1,5 @@
-"""Who may enter the console: reviewers by token, sessions as signed cookies, forms with a token against forgery.
+"""Who may enter the console: reviewers by token, sessions as signed cookies, forms with a token against forgery, and browsers from which
+a reviewer has entered before.
 
 A role may have a last day. After it the reviewer may still enter, but has the role no more: nothing is assigned to them by it, and
 they can decide nothing with it.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +21,9 @@ from trueline.errors import GatewayError
 from trueline.store.holds import Reviewer
 
 COOKIE = "trueline_console"
+KNOWN_COOKIE = "trueline_console_known"  # says whose browser this is; it opens nothing
 SESSION = timedelta(hours=12)
+KNOWN_FOR = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,13 @@ class Account:
     def on(self, day: date) -> Reviewer:
         """The reviewer with the roles that hold on this day."""
         return Reviewer(self.reviewer.name, tuple(r for r in self.reviewer.roles if self.until.get(r, date.max) >= day))
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor(Reviewer):
+    """A reviewer who has entered, and the name of their session."""
+
+    session: str
 
 
 def token_hash(token: str) -> str:
@@ -103,39 +114,64 @@ class Access:
     def _sign(self, text: str) -> str:
         return hmac.new(self._key, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
-    def enter(self, token: str) -> str | None:
-        """The cookie for a token, or None. Compares in constant time."""
+    def _signed(self, kind: str, name: str) -> str:
+        text = f"{quote(name, safe='')}|{int(self._clock().timestamp())}|{secrets.token_hex(16)}"
+        return f"{text}|{self._sign(f'{kind}|{text}')}"
+
+    def _read(self, kind: str, cookie: str | None, longest: timedelta) -> tuple[Account, str] | None:
+        """(account, the cookie's own random name), where it is ours, of this kind, and young enough."""
+        text, _, signature = (cookie or "").rpartition("|")
+        if not text or not _equal(signature, self._sign(f"{kind}|{text}")):
+            return None
+        name, issued, own = text.split("|")
+        account = self._accounts.get(unquote(name))
+        if account is None or self._clock() - datetime.fromtimestamp(int(issued), UTC) >= longest:
+            return None
+        return account, own
+
+    def holder(self, token: str) -> str | None:
+        """The name of the reviewer with this token, or None. Compares with every one, each in constant time."""
         found, given = None, hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
         for a in self._accounts.values():
             if hmac.compare_digest(a.token_hash, given):
-                found = a
+                found = a.reviewer.name
+        return found
+
+    def session(self, name: str) -> tuple[str, str]:
+        """(the name of a new session of this reviewer, its cookie)."""
+        cookie = self._signed("session", name)
+        return cookie.split("|")[2], cookie
+
+    def known_cookie(self, name: str) -> str:
+        """The cookie by which this browser is known as one from which this reviewer has entered."""
+        return self._signed("known", name)
+
+    def known(self, cookie: str | None) -> str | None:
+        """The reviewer who has entered from this browser before, or None."""
+        found = self._read("known", cookie, KNOWN_FOR)
+        return found[0].reviewer.name if found else None
+
+    def keyed(self, text: str) -> str:
+        """A digest of a short text that only who has the tokens can test."""
+        return self._sign(f"text|{text}")
+
+    def who(self, cookie: str | None) -> Visitor | None:
+        """The reviewer of a session's cookie with the roles that hold today, or None."""
+        found = self._read("session", cookie, SESSION)
         if found is None:
             return None
-        text = f"{quote(found.reviewer.name, safe='')}|{int(self._clock().timestamp())}"
-        return f"{text}|{self._sign(text)}"
-
-    def _account(self, cookie: str | None) -> Account | None:
-        text, _, signature = (cookie or "").rpartition("|")
-        name, _, issued = text.rpartition("|")
-        if not text or not _equal(signature, self._sign(text)):
-            return None
-        age = self._clock() - datetime.fromtimestamp(int(issued), UTC)
-        return self._accounts.get(unquote(name)) if age < SESSION else None
-
-    def who(self, cookie: str | None) -> Reviewer | None:
-        """The reviewer of a cookie with the roles that hold today, or None."""
-        account = self._account(cookie)
-        return account.on(self._clock().date()) if account else None
+        now = found[0].on(self._clock().date())
+        return Visitor(now.name, now.roles, found[1])
 
     def lapsed(self, reviewer: Reviewer) -> Mapping[str, date]:
         """The roles that this reviewer has no more, each with its last day."""
         account = self._accounts[reviewer.name]
         return {role: day for role, day in account.until.items() if role not in reviewer.roles}
 
-    def form_token(self, reviewer: Reviewer) -> str:
-        """The token that every form of this reviewer carries."""
-        return self._sign(f"form|{reviewer.name}")
+    def form_token(self, visitor: Visitor) -> str:
+        """The token that every form of this session carries."""
+        return self._sign(f"form|{visitor.session}|{visitor.name}")
 
-    def form_is_own(self, reviewer: Reviewer, token: str) -> bool:
-        """Whether a form came from our own page."""
-        return _equal(self.form_token(reviewer), token)
+    def form_is_own(self, visitor: Visitor, token: str) -> bool:
+        """Whether a form came from our own page, in this session."""
+        return _equal(self.form_token(visitor), token)

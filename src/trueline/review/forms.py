@@ -12,6 +12,7 @@ from trueline.errors import TruelineError
 
 LARGEST = 1_000_000  # bytes
 _SECONDS = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,3})?")
+_OWN_PAGE = re.compile(r"/console(?:/holds/[\w-]{1,64}|/compare|/chat)?", re.ASCII)
 Form = Mapping[str, str]
 
 
@@ -38,3 +39,8 @@ def seconds_in(form: Form) -> float | None:
     """How long it took, as the script counted; None where it did not run."""
     said = form.get("seconds", "")
     return float(said) if _SECONDS.fullmatch(said) else None
+
+
+def own_page(to: str) -> bool:
+    """Whether this is the address of a page of the console: after entering, nobody is sent anywhere else."""
+    return _OWN_PAGE.fullmatch(to) is not None

@@ -7,7 +7,6 @@ no decision is taken. What the page shows of a hold, only a reviewer with one of
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,10 +23,11 @@ from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message
 from trueline.core.records import Rating
 from trueline.errors import StoreError, TruelineError
-from trueline.review.access import COOKIE, SESSION, Access
-from trueline.review.forms import Form, FormRefused, read_form, seconds_in
+from trueline.review.access import COOKIE, Access, Visitor
+from trueline.review.entrance import Entrance
+from trueline.review.forms import Form, read_form, seconds_in
 from trueline.review.words import FILTERS
-from trueline.store import exchanges, holds, ratings
+from trueline.store import exchanges, holds, ratings, sessions
 from trueline.store.database import Store
 from trueline.store.holds import Hold, ReviewAction, Reviewer
 from trueline.store.judgements import judge, judgement_of
@@ -44,8 +44,7 @@ STATIC = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg"
 ACTIONS: Mapping[str, ReviewAction] = {"approve": "approve", "edit": "edit", "refuse": "refuse"}
 STATUS: tuple[tuple[type[TruelineError], int], ...] = ((holds.HoldMissing, 404), (holds.HoldConflict, 409), (holds.HoldForbidden, 403))
 LONGEST_NOTE = 500
-_OWN_PAGE = re.compile(r"/console(?:/holds/[\w-]{1,64}|/compare|/chat)?", re.ASCII)
-Handler = Callable[[Request, Reviewer, Form], Awaitable[Response]]
+Handler = Callable[[Request, Visitor, Form], Awaitable[Response]]
 logger = logging.getLogger("trueline.review")
 
 
@@ -92,7 +91,7 @@ class Console:
     def __init__(self, store: Store, access: Access, about: ConsoleAbout, chat: Chat) -> None:
         self.store, self.access, self.about, self.ask = store, access, about, chat
 
-    def page(self, name: str, reviewer: Reviewer | None, status: int = 200, **values: Any) -> HTMLResponse:
+    def page(self, name: str, reviewer: Visitor | None, status: int = 200, **values: Any) -> HTMLResponse:
         """Renders a template."""
         about: dict[str, Any] = {"about": self.about, "reviewer": reviewer, "page": name.removesuffix(".html"), "now": self.store.now()}
         if reviewer:
@@ -108,6 +107,8 @@ class Console:
                 return RedirectResponse(f"/console/enter?to={request.url.path}", 303, HEADERS)
             form: Form = {}
             try:
+                if await aside(sessions.ended, self.store, reviewer.session):
+                    return RedirectResponse(f"/console/enter?to={request.url.path}", 303, HEADERS)
                 form = await read_form(request) if request.method == "POST" else {}
                 if request.method == "POST" and not self.access.form_is_own(reviewer, form.get("form_token", "")):
                     told = "This form is not from this page. Load the page again."
@@ -128,31 +129,7 @@ class Console:
 
         return run
 
-    async def enter(self, request: Request) -> Response:
-        """Asks for the token, sets the cookie, and goes on to the page that was asked for."""
-        if request.method == "GET":
-            return self.page("enter.html", None, wrong=False, to=request.query_params.get("to", ""))
-        try:
-            form = await read_form(request)
-        except FormRefused:
-            form = {}
-        cookie, to = self.access.enter(form.get("token", "").strip()), form.get("to", "")
-        if cookie is None:
-            logger.warning("an unknown token was given at the console")
-            return self.page("enter.html", None, 403, wrong=True, to=to)
-        response = RedirectResponse(to if _OWN_PAGE.fullmatch(to) else "/console", 303, HEADERS)
-        secure = request.url.scheme == "https"
-        age = int(SESSION.total_seconds())
-        response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure, path="/console", max_age=age)
-        return response
-
-    async def leave(self, request: Request, reviewer: Reviewer, form: Form) -> Response:
-        """Ends the session in this browser."""
-        response = RedirectResponse("/console/enter", 303, HEADERS)
-        response.delete_cookie(COOKIE, path="/console", httponly=True, samesite="strict")
-        return response
-
-    async def queue(self, request: Request, reviewer: Reviewer, form: Form) -> Response:
+    async def queue(self, request: Request, reviewer: Visitor, form: Form) -> Response:
         """What waits, the soonest to expire first, and what was decided last; of both only what this reviewer may decide."""
 
         def _read() -> dict[str, Any]:
@@ -164,11 +141,11 @@ class Console:
 
         return self.page("queue.html", reviewer, **await aside(_read))
 
-    async def hold(self, request: Request, reviewer: Reviewer, form: Form) -> Response:
+    async def hold(self, request: Request, reviewer: Visitor, form: Form) -> Response:
         """One hold. First the question alone; the draft and the guard's reason only after the reviewer's own judgement."""
         return await aside(self._hold, request.path_params["id"], reviewer)
 
-    def _hold(self, ident: str, reviewer: Reviewer, status: int = 200, **values: Any) -> Response:
+    def _hold(self, ident: str, reviewer: Visitor, status: int = 200, **values: Any) -> Response:
         holds.expire_due(self.store)
         found = holds.get(self.store, ident)
         if not _may(reviewer, found):
@@ -179,17 +156,17 @@ class Console:
         shown = {"judgement": judgement_of(self.store, ident, reviewer.name), "reviews": holds.reviews_of(self.store, ident)}
         return self.page("hold.html", reviewer, status, hold=found, system=system, refused=holds.REFUSED, **shown, **values)
 
-    async def judged(self, request: Request, reviewer: Reviewer, form: Form) -> Response:
+    async def judged(self, request: Request, reviewer: Visitor, form: Form) -> Response:
         """The reviewer's own judgement, before the draft."""
         ident = request.path_params["id"]
         await aside(judge, self.store, ident, reviewer, form.get("judgement", ""))
         return RedirectResponse(f"/console/holds/{ident}", 303, HEADERS)
 
-    async def decide(self, request: Request, reviewer: Reviewer, form: Form) -> Response:
+    async def decide(self, request: Request, reviewer: Visitor, form: Form) -> Response:
         """Approve, edit or refuse; the content hash says what the reviewer saw."""
         return await aside(self._decide, request.path_params["id"], reviewer, form)
 
-    def _decide(self, ident: str, reviewer: Reviewer, form: Form) -> Response:
+    def _decide(self, ident: str, reviewer: Visitor, form: Form) -> Response:
         action, text, note = ACTIONS.get(form.get("action", "")), form.get("text", ""), form.get("note", "")
         before, judgement = holds.get(self.store, ident), judgement_of(self.store, ident, reviewer.name)
         if action is None:
@@ -223,7 +200,7 @@ class Console:
             return "You changed nothing. Change the text, or release the draft as it is."
         return ""
 
-    async def compare(self, request: Request, reviewer: Reviewer, form: Form) -> Response:
+    async def compare(self, request: Request, reviewer: Visitor, form: Form) -> Response:
         """The next pair, blind, sides as tossed for this rater; a judgement leads to the next."""
         if request.method == "POST":
             await aside(self._rate, reviewer, form)
@@ -236,7 +213,7 @@ class Console:
 
         return self.page("compare.html", reviewer, **await aside(_read))
 
-    def _rate(self, reviewer: Reviewer, form: Form) -> None:
+    def _rate(self, reviewer: Visitor, form: Form) -> None:
         pair = ratings.get_comparison(self.store, form.get("pair", ""))
         sides = ratings.sides_for(pair.id, reviewer.name)
         side = {"left": sides[0], "right": sides[1], "tie": -1}.get(form.get("side", ""))
@@ -249,7 +226,7 @@ class Console:
         )
         ratings.add_rating(self.store, rating, comparison=pair.id)
 
-    async def chat(self, request: Request, reviewer: Reviewer, form: Form) -> Response:
+    async def chat(self, request: Request, reviewer: Visitor, form: Form) -> Response:
         """Asks the served model through the gateway and shows the verdict."""
         question = form.get("question", "").strip()
         answer = await self.ask((Message("user", question),)) if question else None
@@ -267,9 +244,10 @@ async def static(request: Request) -> Response:
 def console_routes(store: Store, access: Access, about: ConsoleAbout, chat: Chat) -> list[BaseRoute]:
     """All routes of the console, to be mounted beside the API."""
     c = Console(store, access, about, chat)
+    door = Entrance(store, access, c.page, HEADERS)
     return [
-        Route("/console/enter", c.enter, methods=["GET", "POST"]),
-        Route("/console/leave", c.known(c.leave), methods=["POST"]),
+        Route("/console/enter", door.enter, methods=["GET", "POST"]),
+        Route("/console/leave", c.known(door.leave), methods=["POST"]),
         Route("/console", c.known(c.queue)),
         Route("/console/holds/{id}", c.known(c.hold)),
         Route("/console/holds/{id}/judge", c.known(c.judged), methods=["POST"]),

@@ -158,3 +158,9 @@ api_keys = Table(
     Column("wait", Float),  # seconds that a held request of this key waits; null: the gateway's own
     Column("revoked", String(40)),
 )  # fmt: skip
+
+ended_sessions = Table(
+    "ended_sessions", metadata,
+    Column("session", String(64), primary_key=True),  # of the console; kept while its cookie would still count
+    Column("at", String(40), nullable=False),
+)  # fmt: skip
