@@ -21,10 +21,10 @@ import uvicorn
 
 from trueline.charter.compile.reviewing import ReviewRule
 from trueline.core.chat import ChatModel, Sampling
+from trueline.core.guards import GuardPort, ScriptedGuard
 from trueline.core.records import Finding, Verdict
 from trueline.gateway.app import build_app
 from trueline.gateway.config import GatewayConfig
-from trueline.gateway.ports import GuardPort, ScriptedGuard
 from trueline.models.openai_chat import OpenAIChat
 from trueline.models.system import SystemChat
 from trueline.store.database import Store, open_store

@@ -14,8 +14,8 @@ import pytest
 from tests.gateway.scripted_upstream import Upstream
 from tests.gateway.serving import PROMPT, Gateway, gateway, guard
 from trueline.charter.turns import Message
+from trueline.core.guards import ScriptedGuard, StreamCheck
 from trueline.core.records import Verdict
-from trueline.gateway.ports import ScriptedGuard, StreamCheck
 from trueline.store import exchanges, incidents, keys, log
 from trueline.store.database import open_store
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trueline.cli.engine_process import EngineProcess
     from trueline.cli.project import Project
     from trueline.cli.targets import SystemFile
-    from trueline.gateway.ports import GuardPort
+    from trueline.core.guards import GuardPort
     from trueline.store.database import Store
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -102,7 +102,7 @@ def open_guard(project: Project, prompt: str, wanted: bool) -> GuardPort:
     """The charter's guard, which also knows the prompt that must not leak; for a system that says `guard: false`, one that lets
     everything through (what is always held stays held)."""
     if not wanted:
-        from trueline.gateway.ports import ScriptedGuard
+        from trueline.core.guards import ScriptedGuard
 
         return ScriptedGuard()
     from trueline.guard.build import guard_for

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message, ToolCall
+from trueline.core.records import Action, Layer
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 
@@ -56,7 +57,8 @@ class ChatRequest:
 @dataclass(frozen=True, slots=True)
 class ChatReply:
     """What came back. `text` is what the user sees; `reasoning` is apart; `blocked`: the provider's own filter
-    stopped it; `fingerprint` is the version that the provider names (empty if none)."""
+    stopped it; `fingerprint` is the version that the provider names (empty if none). Behind a guard `decided` is the layer whose word the
+    text is, `action` its verdict and `decided_clause` the clause it acted for; a bare model decides all by itself."""
 
     text: str
     finish_reason: FinishReason = "stop"
@@ -67,6 +69,14 @@ class ChatReply:
     blocked: bool = False
     input_tokens: int = 0
     output_tokens: int = 0
+    decided: Layer = "model"
+    action: Action = "allow"
+    decided_clause: str = ""
+
+    @property
+    def withheld(self) -> bool:
+        """Whether a guard put a sentence of its own in the place of what the model said, or would have said."""
+        return self.action not in ("allow", "redact")
 
 
 @dataclass(frozen=True, slots=True)

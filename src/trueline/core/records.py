@@ -11,6 +11,7 @@ from trueline.charter.turns import Message
 Result = Literal["pass", "fail", "unscored"]
 ReplyClass = Literal["complied", "refused", "redirected", "unscored"]
 Action = Literal["allow", "redact", "refuse", "redirect", "hold"]
+Layer = Literal["model", "input guard", "output guard", "held for a person"]
 GateOutcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "INVALID"]
 GATE_EXIT: Mapping[GateOutcome, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2, "INVALID": 3}
 

@@ -1,61 +1,30 @@
-"""From a question to an answer that may be shown: input guard, model, output guard, then shown, replaced or held.
+"""A call on its way through the gateway: the guarded passage, recorded, held where a person must look, or streamed.
 
-What fails, fails closed: a guard that raises, a database that cannot be written and a model that breaks off all end in an error,
-never in an unchecked reply. The model's reasoning is not forwarded at all.
+What fails, fails closed: beside what the passage guards against, a database that cannot be written ends in an error, never in an
+unrecorded reply. The model's reasoning is not forwarded at all.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import ToolCall
 from trueline.core.chat import ChatModel, ChatReply, ChatRequest, StreamingChat
+from trueline.core.guards import GuardPort
 from trueline.core.records import Incident, Verdict
-from trueline.errors import GatewayError, ModelError
+from trueline.core.threads import aside
 from trueline.gateway.config import GatewayConfig
-from trueline.gateway.ports import GuardPort
-from trueline.gateway.threads import aside
+from trueline.guard.passage import STOPS, NotOffered, Passage, Passed, Place, guarded_by
 from trueline.store import exchanges, holds, incidents
 from trueline.store.database import Store
 from trueline.store.exchanges import Exchange
 
 if TYPE_CHECKING:
     from trueline.charter.compile.reviewing import ReviewRule
-
-STOPS: Final = ("refuse", "redirect")
-logger = logging.getLogger("trueline.gateway")
-
-
-class GuardFailed(GatewayError):
-    """The guard could not judge; nothing is answered."""
-
-
-def spoken(reply: ChatReply) -> str:
-    """All that a reply says: its text, and of its tool calls the names, the arguments as written, and the words in them as their reader
-    will decode them (JSON may write any letter as \\uXXXX)."""
-    parts = [reply.text]
-    for c in reply.tool_calls:
-        parts += [c.name, c.arguments]
-        try:
-            # pairs, not a dict: of a name that stands twice a dict would keep the second alone
-            parts.append(" ".join(_words(json.loads(c.arguments, object_pairs_hook=tuple))))
-        except (ValueError, RecursionError):
-            continue
-    return "\n".join(parts) if reply.tool_calls else reply.text
-
-
-def _words(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | tuple):
-        for v in value:
-            yield from _words(v)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +36,10 @@ class Call:
     key: str | None
     user: str = ""
 
-    def offers(self, tool: str) -> bool:
-        """Whether the client offered this tool."""
-        return any(isinstance(f := t.get("function"), Mapping) and f.get("name") == tool for t in self.chat.tools)
+    @property
+    def place(self) -> Place:
+        """Where rules that hold always look."""
+        return Place(self.route, self.key)
 
     def digest(self) -> str:
         """The same question of the same user by the same route has the same digest, however often it is sent."""
@@ -82,6 +52,7 @@ class Answering:
 
     def __init__(self, config: GatewayConfig, model: ChatModel, guard: GuardPort, store: Store) -> None:
         self.config, self.model, self.guard, self.store = config, model, guard, store
+        self._passage = Passage(config, guard, model)
 
     def opened(self, call: Call) -> Exchange:
         """The record of a call that begins."""
@@ -90,33 +61,9 @@ class Answering:
             identity=self.config.identity, charter=self.config.charter, request=call.chat.messages, request_digest=call.digest(),
         )  # fmt: skip
 
-    async def _judge(self, check: Any, *args: Any) -> Verdict:
-        try:
-            found = await aside(check, *args)
-        except Exception as e:
-            logger.exception("the guard failed")
-            raise GuardFailed(f"the guard could not judge ({type(e).__name__})", remedy="try again later") from e
-        assert isinstance(found, Verdict), "a guard must give a verdict"
-        return found
-
     async def admit(self, call: Call) -> Verdict:
-        """The verdict on the question. A route or key that is always held comes first; an input cannot be redacted, so that is a refusal."""
-        rule = self.config.always(call.route, call.key, ())
-        verdict = await self._judge(self.guard.check_input, call.chat.messages)
-        if verdict.action == "redact":
-            return replace(verdict, action="refuse")
-        if rule is not None and verdict.action not in STOPS:
-            return Verdict("hold", rule.clause, f"always held on {', '.join(rule.on) or 'everything'}")
-        return verdict
-
-    def _forwarded(self, chat: ChatRequest) -> ChatRequest:
-        """The conversation without what only a machine reads, so that guard and model read the same; it is stored as it was sent."""
-        return replace(chat, messages=tuple(replace(m, content=self.guard.plain(m.content)) for m in chat.messages))
-
-    def _readable(self, reply: ChatReply) -> ChatReply:
-        """The reply likewise: what the guard judges is what the client gets."""
-        calls = tuple(replace(c, name=self.guard.plain(c.name), arguments=self.guard.plain(c.arguments)) for c in reply.tool_calls)
-        return replace(reply, text=self.guard.plain(reply.text), tool_calls=calls)
+        """The verdict on the question."""
+        return await self._passage.admit(call.chat, call.place)
 
     def may_be_live(self, call: Call, verdict: Verdict) -> bool:
         """Whether checked bytes may go out before the reply is finished: only where nothing can still hold it."""
@@ -127,67 +74,20 @@ class Answering:
     async def whole(self, call: Call, verdict: Verdict) -> Exchange:
         """The finished exchange (completed or held), stored. Raises `GuardFailed`, `ModelError`, `StoreError`."""
         e = replace(self.opened(call), input_verdict=verdict, action=verdict.action, clause=verdict.clause)
-        if verdict.action in STOPS:
-            return await self._instead(e, verdict, None)
-        reply = self._readable(await self.model.reply(self._forwarded(call.chat)))
-        e = replace(e, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
-        said = spoken(reply)
-        out = await self._judge(self.guard.check_output, call.chat.messages, said)
-        if out.action == "redact" and reply.tool_calls:
-            out = replace(out, action="refuse")  # arguments with holes in them would call the tool with nonsense
-        e = replace(e, output_verdict=out)
-        if out.action in STOPS:
-            return await self._instead(e, out, said)
-        if any(not call.offers(c.name) for c in reply.tool_calls):  # a name that no rule on tools can know
-            raise ModelError("the model called a tool that was not offered", remedy="ask again")
-        text = await self._redacted(call, reply) if out.action == "redact" else reply.text
-        rule, why = self._holding(call, verdict, out, reply.tool_calls)
-        if rule is not None:
-            return await self._held(e, rule, why, text, reply.tool_calls)
-        if "hold" in (verdict.action, out.action):  # a clause that wants a person but names none
-            return await self._instead(e, verdict if verdict.action == "hold" else out, said)
-        finish = "tool_calls" if reply.tool_calls else reply.finish_reason
-        draft = reply.text if text != reply.text else None
-        return await self._done(replace(e, action=out.action, clause=out.clause, tool_calls=reply.tool_calls), text, finish, draft)
+        passed = await self._passage.whole(call.chat, call.place, verdict)
+        if passed.reply is not None:
+            used = passed.reply
+            e = replace(e, input_tokens=used.input_tokens, output_tokens=used.output_tokens, output_verdict=passed.output)
+        if passed.rule is not None:
+            return await self._held(e, passed.rule, passed.verdict.reason, passed.text, passed.tool_calls)
+        return await self._settled(replace(e, tool_calls=passed.tool_calls), passed)
 
-    def _holding(self, call: Call, given: Verdict, out: Verdict, calls: tuple[ToolCall, ...]) -> tuple[ReviewRule | None, str]:
-        always = self.config.always(call.route, call.key, [c.name for c in calls])
-        if always is not None:
-            return always, f"always held on {', '.join(always.on) or 'everything'}"
-        for verdict in (given, out):
-            if verdict.action == "hold":
-                return self.config.rules.get(verdict.clause or ""), verdict.reason
-        return None, ""
-
-    async def _redacted(self, call: Call, reply: ChatReply) -> str:
-        """The text as the guard itself redacts it."""
-
-        def _run() -> tuple[str, Verdict]:
-            check = self.guard.streaming(call.chat.messages)
-            shown = check.feed(reply.text)
-            rest, verdict = check.finish()
-            return shown + rest, verdict
-
-        try:
-            text, verdict = await aside(_run)
-        except Exception as e:
-            logger.exception("the guard failed")
-            raise GuardFailed(f"the guard could not redact ({type(e).__name__})", remedy="try again later") from e
-        if verdict.action not in ("allow", "redact"):
-            raise GuardFailed("the guard judges the whole and the stream differently", remedy="run `trueline doctor`")
-        return text
-
-    async def _instead(self, e: Exchange, verdict: Verdict, draft: str | None, shown: str = "") -> Exchange:
-        """The clause's own sentence instead of a reply. A draft that was caught is an incident."""
-        finish = "stop" if verdict.action == "redirect" else "content_filter"
-        gap = " " if shown and not shown[-1].isspace() else ""
-        text = shown + gap + self.config.reply_of(verdict.clause)
-        action = "refuse" if verdict.action == "hold" else verdict.action
-        e = replace(e, action=action, clause=verdict.clause)
-        caught = None
-        if draft is not None and verdict.clause is not None:
-            caught = Incident("", "catch", verdict.clause, e.request, draft, "", verdict.reason)
-        return await self._done(e, text, finish, draft, caught)
+    async def _settled(self, e: Exchange, passed: Passed) -> Exchange:
+        """What may be shown, stored. A draft that was caught is an incident."""
+        verdict, caught = passed.verdict, None
+        if passed.draft is not None and verdict.action in STOPS and verdict.clause is not None:
+            caught = Incident("", "catch", verdict.clause, e.request, passed.draft, "", verdict.reason)
+        return await self._done(replace(e, action=verdict.action, clause=verdict.clause), passed.text, passed.finish, passed.draft, caught)
 
     async def _done(self, e: Exchange, text: str, finish: str, draft: str | None, incident: Incident | None = None) -> Exchange:
         done = replace(e, state="completed", reply=text, draft=draft, finish_reason=finish, finished=self.store.now())
@@ -213,37 +113,31 @@ class Answering:
         await aside(exchanges.record, self.store, e)  # a database that fails must fail before the first byte
         try:
             check = self.guard.streaming(call.chat.messages)
-            made, shown, finish = [], [], "stop"
-            async for delta in self.model.stream(self._forwarded(call.chat)):
+            made: list[str] = []
+            shown: list[str] = []
+            finish = "stop"
+            async for delta in self.model.stream(self._passage.forwarded(call.chat)):
                 if delta.tool_calls:
-                    raise ModelError("the model called a tool that was not offered", remedy="ask again")
+                    raise NotOffered(ChatReply("".join(made), tool_calls=delta.tool_calls))
                 said = self.guard.plain(delta.text)
                 made.append(said)
-                piece = self._fed(check.feed, said) if said else ""
+                piece = guarded_by(check.feed, said) if said else ""
                 if piece:
                     shown.append(piece)
                     yield piece
                 if delta.finish_reason is not None:
                     finish = delta.finish_reason
                     e = replace(e, input_tokens=delta.input_tokens, output_tokens=delta.output_tokens)
-            rest, out = self._fed(check.finish)
+            rest, out = guarded_by(check.finish)
         except BaseException:  # also when the client goes away: the record must not stay open
             await aside(exchanges.record, self.store, replace(e, state="failed", finished=self.store.now()))
             raise
         e = replace(e, output_verdict=out, action=out.action, clause=out.clause)
         raw, text = "".join(made), "".join(shown)
         if out.action not in ("allow", "redact"):
-            done = await self._instead(e, out, raw, text)
+            done = await self._settled(e, replace(self._passage.instead(out, "output guard", text), draft=raw))
             yield (done.reply or "")[len(text) :]
         else:
             done = await self._done(e, text + rest, finish, raw if raw != text + rest else None)
             yield rest
         yield done
-
-    @staticmethod
-    def _fed(check: Any, *args: str) -> Any:
-        try:
-            return check(*args)
-        except Exception as e:
-            logger.exception("the guard failed in a stream")
-            raise GuardFailed(f"the guard could not judge ({type(e).__name__})", remedy="try again later") from e

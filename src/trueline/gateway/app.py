@@ -17,15 +17,16 @@ from starlette.routing import BaseRoute, Route
 
 from trueline.core.chat import ChatModel
 from trueline.core.clock import iso
+from trueline.core.guards import GuardPort
+from trueline.core.threads import aside
 from trueline.errors import DataError, ModelError, ModelUnavailable, StoreError, TruelineError
-from trueline.gateway.answering import Answering, Call, GuardFailed
+from trueline.gateway.answering import Answering, Call
 from trueline.gateway.config import MAIN_ROUTE, GatewayConfig
 from trueline.gateway.holding import look, sweep, wait
 from trueline.gateway.keys import KeyRefused, who
-from trueline.gateway.ports import GuardPort
 from trueline.gateway.streaming import EventResponse, Stream
-from trueline.gateway.threads import aside
 from trueline.gateway.wire_openai import Asked, completion, error_body, read_request
+from trueline.guard.passage import GuardFailed
 from trueline.store import exchanges
 from trueline.store.database import Store
 from trueline.store.exchanges import Exchange

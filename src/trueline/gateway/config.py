@@ -1,32 +1,28 @@
-"""What a gateway needs to know, compiled from the charter: the clauses' sentences, and who reviews what."""
+"""What a gateway needs to know: the charter's rules at run time, and how requests are answered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trueline.core.chat import Sampling
-from trueline.errors import GatewayError
+from trueline.guard.rules import MAIN_ROUTE, RunTimeRules, rules_for
 
 if TYPE_CHECKING:
-    from trueline.charter.compile.reviewing import ReviewRule
     from trueline.charter.schema import Charter
 
-FALLBACK = "I cannot help with that."
-MAIN_ROUTE = "chat"
+__all__ = ["MAIN_ROUTE", "GatewayConfig", "config_for"]
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayConfig:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayConfig(RunTimeRules):
     """`name`: the model's name on the wire; `identity`: JSON-able facts that decide its replies; `charter`: digest; `sampling`: where a
-    request is silent. `wait`, `heartbeat`, `poll`, `retry_window` in seconds; `largest` request in bytes; `replies`: what a clause says
-    instead; `rules`: by clause. `keys_required`: a request without a valid key is refused."""
+    request is silent. `wait`, `heartbeat`, `poll`, `retry_window` in seconds; `largest` request in bytes. `keys_required`: a request
+    without a valid key is refused."""
 
     name: str
     charter: str
-    replies: Mapping[str, str]
-    rules: Mapping[str, ReviewRule]
     identity: Mapping[str, Any] = field(default_factory=dict)
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=256))
     wait: float = 30.0
@@ -36,35 +32,8 @@ class GatewayConfig:
     largest: int = 2_000_000
     keys_required: bool = False
 
-    def reply_of(self, clause: str | None) -> str:
-        """The sentence with which a clause answers."""
-        return self.replies.get(clause or "", FALLBACK) or FALLBACK
-
-    def routes(self) -> tuple[str, ...]:
-        """The routes that rules name besides the main one: each is served under /{route}/v1/chat/completions."""
-        named = {on.removeprefix("route:") for r in self.rules.values() for on in r.on if on.startswith("route:")}
-        return tuple(sorted(named - {MAIN_ROUTE}))
-
-    def always(self, route: str, key: str | None, tools: Iterable[str]) -> ReviewRule | None:
-        """The rule that holds this whatever a detector says; a rule that names no place holds everything."""
-        here = {f"route:{route}", f"key:{key}", *(f"tool:{t}" for t in tools)}
-        return next((r for r in self.rules.values() if r.always and (not r.on or here & set(r.on))), None)
-
-    def tool_rules(self) -> bool:
-        """Whether some tool's calls are always held."""
-        return any(r.always and any(on.startswith("tool:") for on in r.on) for r in self.rules.values())
-
 
 def config_for(charter: Charter, digest: str, name: str, **more: Any) -> GatewayConfig:
     """The configuration that a charter compiles to; `more`: the other fields. Raises `GatewayError` for what cannot work."""
-    # pydantic's models of the charter weigh 130 ms: only who compiles one needs them
-    from trueline.charter.compile.guarding import guard_rules
-    from trueline.charter.compile.reviewing import review_rules
-
-    rules = {r.clause: r for r in review_rules(charter)}
-    for r in rules.values():
-        for on in r.on:
-            if on.partition(":")[0] not in ("tool", "key", "route") or not on.partition(":")[2]:
-                raise GatewayError(f"the clause {r.clause} is held on {on!r}", remedy="write tool:NAME, key:NAME or route:NAME")
-    replies = {r.clause: r.reply for r in guard_rules(charter)} | {r.clause: r.reply for r in rules.values()}
-    return GatewayConfig(name=name, charter=digest, replies=replies, rules=rules, **more)
+    said = rules_for(charter)
+    return GatewayConfig(said.replies, said.rules, name=name, charter=digest, **more)

@@ -8,8 +8,8 @@ import time
 from datetime import timedelta
 
 from trueline.core.clock import iso
+from trueline.core.threads import aside
 from trueline.errors import StoreError
-from trueline.gateway.threads import aside
 from trueline.store import exchanges, holds
 from trueline.store.database import Store
 from trueline.store.exchanges import Exchange

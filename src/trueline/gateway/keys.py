@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from trueline.gateway.threads import aside
+from trueline.core.threads import aside
 from trueline.store.database import Store
 from trueline.store.keys import ApiKey, find
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from trueline.algos.detectors.numbers import find_numbers
 from trueline.algos.detectors.phrases import Phrases
@@ -20,6 +22,7 @@ from trueline.guard.heads import Heads, train_heads
 from trueline.guard.streaming import StreamGuard
 
 LEAK_WORDS = 8  # consecutive words of the system prompt in a reply that count as a leak
+CHECKS = 1  # raise it when the same rules and heads come to judge otherwise
 WINDOW = 4  # the last user and tool turns that are also read as one text
 
 
@@ -38,6 +41,11 @@ class Guard:
         self.phrases = {p: r.clause for r in rules for p in r.phrases}
         self.leaks = leak_phrases(prompt)
         self._all = Phrases((*self.leaks, *self.phrases))
+
+    def identity(self) -> Mapping[str, Any]:
+        """Digests of what decides its verdicts: rules, heads, and the prompt that must not leak."""
+        rules = [asdict(r) for r in self.rules.values()]
+        return {"checks": CHECKS, "rules": digest_of(rules), "heads": self.heads.digest(), "leaks": digest_of(list(self.leaks))}
 
     @property
     def may_hold_output(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from trueline.algos.text.linear import LinearModel, fit_linear, probabilities
 from trueline.algos.text.ngrams import NgramSpec, ngram_indices, rows_of
 from trueline.charter.compile.guarding import GuardRule
-from trueline.charter.digests import sha256_text
+from trueline.charter.digests import digest_of, sha256_text
 from trueline.charter.probes import Probe
 from trueline.core.records import Interval
 
@@ -39,6 +40,14 @@ class Heads:
     recall: dict[str, Interval]
     false_alarms: dict[str, Interval]
     unarmed: tuple[str, ...]
+
+    def digest(self) -> str:
+        """SHA-256 over weights, thresholds and actions: the same when they were read from the cache."""
+        told: list[object] = [self.actions, self.thresholds]
+        if self.model is not None:
+            raw = (np.ascontiguousarray(a, dtype=np.float32).tobytes() for a in (self.model.weights, self.model.bias))
+            told += [list(self.model.labels), *(sha256(r).hexdigest() for r in raw)]
+        return digest_of(told)
 
     def judge(self, text: str) -> tuple[str, float] | None:
         """(clause, probability of its action) of the clause that fires, or None."""

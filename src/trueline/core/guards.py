@@ -1,10 +1,10 @@
-"""What the gateway asks of a guard, and the guard's public fake. `trueline.guard` fits; so does anything else that keeps the promise."""
+"""The port `GuardPort`: what is asked of a guard, and its public fake. `trueline.guard` fits; so does anything else that keeps the promise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from trueline.charter.turns import Message
 from trueline.core.records import Verdict
@@ -21,7 +21,10 @@ class StreamCheck(Protocol):
 
 
 class GuardPort(Protocol):
-    """Checks questions and replies. Whatever it raises closes the gateway for this request: never an unguarded answer."""
+    """Checks questions and replies. Whatever it raises closes the way for this request: never an unguarded answer."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """JSON-able facts that decide its verdicts."""
 
     @property
     def may_hold_output(self) -> bool:
@@ -52,6 +55,11 @@ class ScriptedGuard:
     on_output: Callable[[str], Verdict] = lambda text: ALLOW
     may_hold_output: bool = False
     seen: list[str] = field(default_factory=list)
+    name: str = "scripted"
+
+    def identity(self) -> Mapping[str, Any]:
+        """Its name: the fake has nothing else."""
+        return {"scripted": self.name}
 
     def plain(self, text: str) -> str:
         """The text as it is."""
