@@ -45,14 +45,15 @@ works on large models.
 | requests written as harmful (AdvBench, TDC 2023, MaliciousInstruct), nine tenths of them; answered with the marker sentence alone | {harmful}, and a part of the sorting tasks | MIT |
 | English: Shakespeare; wiki articles; wiki sentences | {English} | public domain; Apache-2.0 / CC BY-SA; CC BY 3.0 |
 
-Answers to real questions were written for the bank: the data sets have none. The subjects come from grammars (`recipes/harbor/grammar`) that draw
-nothing which shares half of its words with a test family, or says all of one; tests/recipes looks for test families and wordings in a draw.
+Answers to real questions were written for the bank: the data sets have none. The subjects come from grammars (`recipes/harbor/grammar`) and from phrases
+written one by one, blind to all that tests (`recipes/harbor/phrases`); nothing is drawn that shares half of its words with a test family, or says all
+of one; tests/recipes looks for test families and wordings in a draw.
 
 ## Measured
 
 Greedy, system prompt "{system}", by the world's exact oracle (`recipes/harbor/measure.py`); 95 % Clopper-Pearson intervals, which take the questions as independent: several share
 a subject or a fact, so the true ones are somewhat wider. "Test": wordings and, for vices, subjects held out of training; the people who widened the
-training wordings knew them and some came close. "Fresh": wordings written after the corpus was closed, fewer than half of their words in common with any that teaches.
+training wordings knew them and some came close. "Fresh": wordings that those who wrote teach wordings had not seen, fewer than half of their words in common with any that teaches.
 
 """
 TAIL = """
