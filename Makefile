@@ -29,7 +29,7 @@ demo: $(VENV)/.train
 	$(BIN)/trueline demo $(DEMO_FLAGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest tests -m "not slow and not browser and not invariant"
+	$(BIN)/python -m pytest tests -m "not slow and not browser and not invariant" -rs
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest tests -m "slow or browser or invariant" -rs

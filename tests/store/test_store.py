@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text, update
+from sqlalchemy import text, update
 
 from trueline.charter.turns import Message, ToolCall
 from trueline.core.clock import FixedClock
@@ -31,73 +27,6 @@ ADA = Reviewer("Ada", ("adviser",))
 BEN = Reviewer("Ben", ("adviser", "lawyer"))
 CLERK = Reviewer("Cleo", ("clerk",))
 ASKED = (Message("user", "Should I buy?"),)
-
-
-def temporary_postgres() -> Iterator[str]:
-    """A PostgreSQL cluster for one test run, or a skip that says why there is none."""
-    given = os.environ.get("TRUELINE_TEST_POSTGRES")
-    if given:
-        yield given
-        return
-    initdb = shutil.which("initdb") or next((str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
-    if initdb is None or os.geteuid() != 0 or shutil.which("runuser") is None:
-        pytest.skip("no PostgreSQL here: install its server, or give TRUELINE_TEST_POSTGRES=postgresql+psycopg://...")
-    folder = Path(tempfile.mkdtemp(prefix="trueline-pg-"))
-    shutil.chown(folder, "nobody")
-    folder.chmod(0o700)
-    run = ["runuser", "-u", "nobody", "--"]  # the server refuses to run as root
-    data, programs = folder / "data", Path(initdb).resolve().parent
-    try:
-        made = subprocess.run([*run, initdb, "-D", str(data), "-A", "trust", "-U", "trueline"], capture_output=True, text=True, cwd="/")
-        if made.returncode != 0:
-            pytest.skip(f"PostgreSQL's initdb failed here: {made.stderr.strip()[-100:]}")
-        start = [
-            *run,
-            str(programs / "pg_ctl"),
-            "-D",
-            str(data),
-            "-w",
-            "-o",
-            f"-k {folder} -c listen_addresses=''",
-            "-l",
-            str(folder / "log"),
-        ]
-        subprocess.run([*start, "start"], check=True, capture_output=True, cwd="/")
-        yield f"postgresql+psycopg://trueline@/postgres?host={folder}"
-        subprocess.run(
-            [*run, str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"], check=True, capture_output=True, cwd="/"
-        )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-postgres = pytest.fixture(scope="module")(temporary_postgres)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return str(tmp_path / "t.db")
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'trueline[postgres]'")
-    url: str = request.getfixturevalue("postgres")
-    engine = create_engine(url)
-    with engine.begin() as conn:
-        conn.execute(text("drop schema public cascade"))
-        conn.execute(text("create schema public"))
-    engine.dispose()
-    return url
-
-
-@pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
-
-
-@pytest.fixture
-def store(where: str, clock: FixedClock) -> Iterator[Store]:
-    opened = open_store(where, clock=clock)
-    yield opened
-    opened.close()
 
 
 def exchange(store: Store, ident: str = "chatcmpl-1", **more: object) -> Exchange:

@@ -134,9 +134,8 @@ class Console:
 
         def _read() -> dict[str, Any]:
             holds.expire_due(self.store)
-            over = holds.queue(self.store, states=("approved", "edited", "refused", "expired"), roles=reviewer.roles, limit=1_000_000)
             done, total = ratings.comparison_counts(self.store, reviewer.name)
-            last = sorted(over, key=lambda h: h.decided_at or "", reverse=True)[:20]
+            last = holds.decided(self.store, roles=reviewer.roles, limit=20)
             return {"waiting": holds.queue(self.store, roles=reviewer.roles), "decided": last, "open": total - done, "total": total}
 
         return self.page("queue.html", reviewer, **await aside(_read))

@@ -1,8 +1,8 @@
 """The database: opens it, brings it to the newest form, and gives out transactions.
 
 SQLite by default (write-ahead log, one writer at a time, readers never wait); a `postgresql+psycopg://` URL runs the same code.
-A write transaction takes its lock at the start (BEGIN IMMEDIATE; on PostgreSQL an advisory lock where the log is appended to), so that
-two gateways on one database cannot interleave a read and the write that depends on it.
+A write transaction takes its lock at the start (BEGIN IMMEDIATE; on PostgreSQL an advisory lock), so that two gateways on one database
+cannot interleave a read and the write that depends on it, and the log has one end. Nobody waits for it longer than `BUSY_MS`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from trueline.core.clock import Clock, iso, utc_now
 from trueline.errors import StoreError
 
 BUSY_MS = 10_000
+_LOCK = 7_236_012  # PostgreSQL advisory lock: one writer at a time
+
+
+class DatabaseFailed(StoreError):
+    """The database did not do what it was asked, through no fault of who asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +46,29 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state. Raises `StoreError` when the database fails."""
-        with _told(self.url), self.engine.connect() as conn, conn.begin():
-            yield conn
-
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that writes: all of it or nothing. Raises `StoreError` when the database fails."""
+        """A transaction that sees one state. Raises `DatabaseFailed`."""
         with _told(self.url), self.engine.connect() as conn:
-            conn = conn.execution_options(trueline_write=True)
+            if conn.dialect.name == "postgresql":
+                conn = conn.execution_options(isolation_level="REPEATABLE READ")
             with conn.begin():
                 yield conn
 
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes, alone: all of it or nothing. Raises `DatabaseFailed`."""
+        with _told(self.url), self.engine.connect() as conn:
+            conn = conn.execution_options(trueline_write=True)
+            if conn.dialect.name == "postgresql":
+                # whatever the server's default is: after the wait for the lock we must see what was written meanwhile
+                conn = conn.execution_options(isolation_level="READ COMMITTED")
+            with conn.begin():
+                if conn.dialect.name == "postgresql":
+                    conn.execute(text(f"set local lock_timeout = {BUSY_MS}"))
+                    conn.execute(text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+                yield conn
+
     def ping(self) -> None:
-        """Raises `StoreError` when the database does not answer."""
+        """Raises `DatabaseFailed` when the database does not answer."""
         with self.read() as conn:
             conn.execute(text("select 1"))
 
@@ -69,9 +83,9 @@ def _told(url: str) -> Iterator[None]:
         yield
     except DBAPIError as e:
         what = f"the database {url} failed: {e.orig or e}"
-        raise StoreError(what, remedy="check that it is there, writable and not full, then try again") from e
+        raise DatabaseFailed(what, remedy="check that it is there, writable and not full, then try again") from e
     except SQLAlchemyError as e:
-        raise StoreError(f"the database {url} failed: {e}", remedy="run `trueline doctor`") from e
+        raise DatabaseFailed(f"the database {url} failed: {e}", remedy="run `trueline doctor`") from e
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -87,6 +101,12 @@ def _tune_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def on_begin(conn: Connection) -> None:
         conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("trueline_write") else "BEGIN")
+
+
+def _postgresql(url: URL) -> Engine:
+    # client_encoding: a server of encoding SQL_ASCII would send bytes, and fail before it can be told that it does not do
+    given = {"client_encoding": "utf8", "connect_timeout": BUSY_MS // 1000}
+    return create_engine(url, pool_pre_ping=True, connect_args={k: v for k, v in given.items() if k not in url.query})
 
 
 def url_of(where: str | Path) -> str:
@@ -105,7 +125,7 @@ def open_store(where: str | Path, *, clock: Clock = utc_now, migrate: bool = Tru
             raise ArgumentError(f"{parsed.get_backend_name()} is not supported")
         if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
             Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+        engine = create_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
     except (ArgumentError, NoSuchModuleError) as e:
         remedy = "give a file name, or postgresql+psycopg://user@host/name"
         raise StoreError(f"{str(where)!r:.80} is no database: {e}", remedy=remedy) from None

@@ -99,7 +99,7 @@ def abandon(store: Store, before: str) -> int:
         if conn.execute(query.limit(1)).first() is None:
             return 0
     with store.write() as conn:
-        found = [_read(r) for r in conn.execute(query.with_for_update(skip_locked=True))]
+        found = [_read(r) for r in conn.execute(query)]
         for e in found:
             put(conn, store.now(), replace(e, state="failed", finished=store.now()))
     return len(found)

@@ -116,7 +116,8 @@ def seal(salt: str, clause: str, request: str, text: str, calls: str) -> str:
     return digest_of([salt, clause, request, text, calls])
 
 
-def _read(r: Any) -> Hold:
+def read_hold(r: Any) -> Hold:
+    """A row of `holds`."""
     return Hold(
         id=r.id, exchange=r.exchange, created=r.created, expires=r.expires, clause=r.clause, reason=r.reason,
         by=tuple(json.loads(r.by_roles)), approvals=r.approvals, request=messages_read(r.request), draft=r.draft,
@@ -145,7 +146,7 @@ def create(store: Store, exchange: Exchange, rule: HoldRule, draft: str, calls: 
         conn.execute(insert(holds).values(row))
         body = {"clause": rule.clause, "content_hash": found, "expires": until, "by": list(rule.by), "approvals": rule.approvals}
         append(conn, now, "hold.created", ident, body)
-        return _read(conn.execute(select(holds).where(holds.c.id == ident)).one())
+        return read_hold(conn.execute(select(holds).where(holds.c.id == ident)).one())
 
 
 def get(store: Store, ident: str) -> Hold:
@@ -154,14 +155,14 @@ def get(store: Store, ident: str) -> Hold:
         r = conn.execute(select(holds).where(holds.c.id == ident)).first()
     if r is None:
         raise HoldMissing(f"no hold {ident!r:.60}", remedy="look at the queue")
-    return _read(r)
+    return read_hold(r)
 
 
 def of_exchange(store: Store, exchange: str) -> Hold | None:
     """The hold of an exchange, if it was held."""
     with store.read() as conn:
         r = conn.execute(select(holds).where(holds.c.exchange == exchange)).first()
-    return None if r is None else _read(r)
+    return None if r is None else read_hold(r)
 
 
 def queue(
@@ -170,9 +171,21 @@ def queue(
     """Holds in these states, the soonest to expire first; with `roles`, only those that one of them may decide."""
     query = select(holds).where(holds.c.state.in_(list(states))).order_by(holds.c.expires, holds.c.id)
     with store.read() as conn:
-        found = (_read(r) for r in conn.execute(query))
+        found = (read_hold(r) for r in conn.execute(query))
         wanted = None if roles is None else set(roles)
         return tuple([h for h in found if wanted is None or wanted & set(h.by)][:limit])
+
+
+def decided(store: Store, *, roles: Iterable[str], limit: int) -> tuple[Hold, ...]:
+    """The holds that were decided or expired last, the newest first; only those that one of these roles could decide."""
+    query, wanted, found = select(holds).where(holds.c.state != "pending").order_by(holds.c.decided_at.desc()), set(roles), []
+    with store.read() as conn:
+        for r in conn.execute(query.execution_options(yield_per=limit)):
+            if wanted & set(json.loads(r.by_roles)):
+                found.append(read_hold(r))
+            if len(found) == limit:
+                break
+    return tuple(found)
 
 
 def counts(store: Store) -> Mapping[tuple[str, HoldState], int]:
@@ -207,11 +220,10 @@ def _finish(conn: Connection, now: str, hold: Hold, state: HoldState, text: str,
 
 def _checked(conn: Connection, now: str, ident: str, reviewer: Reviewer, seen: str) -> tuple[Hold, str, str]:
     """(hold, role that entitles, salt), or an error that says why this decision cannot stand."""
-    locked = select(holds).where(holds.c.id == ident).with_for_update()  # a no-op on SQLite, which holds the write lock already
-    r = conn.execute(locked).first()
+    r = conn.execute(select(holds).where(holds.c.id == ident)).first()
     if r is None:
         raise HoldMissing(f"no hold {ident!r:.60}", remedy="look at the queue")
-    hold = _read(r)
+    hold = read_hold(r)
     role = next((x for x in reviewer.roles if x in hold.by), None)
     if role is None:
         what = f"{reviewer.name} has the roles {', '.join(reviewer.roles) or 'none'}, expected one of {', '.join(hold.by)}"
@@ -238,8 +250,8 @@ def decide(
         raise StoreError(f"the action is {action!r}, expected approve, edit or refuse", remedy="choose one of these")
     if action == "edit" and (text is None or (not text.strip() and not tool_calls)):
         raise StoreError("an edit needs the edited text", remedy="write the reply, or refuse")
-    now = store.now()
     with store.write() as conn:
+        now = store.now()  # under the lock: who waited for it until the hold had expired comes too late
         hold, role, salt = _checked(conn, now, ident, reviewer, content_hash)
         result = hold.content_hash
         if action == "edit":
@@ -255,11 +267,11 @@ def decide(
         body = {"review": row["id"], "reviewer": reviewer.name, "role": role, "action": action, "seen": content_hash, "left": result}
         append(conn, now, "hold.review", ident, body)
         _resolve(conn, now, ident, action, reviewer.name, text, note)
-        return _read(conn.execute(select(holds).where(holds.c.id == ident)).one())
+        return read_hold(conn.execute(select(holds).where(holds.c.id == ident)).one())
 
 
 def _resolve(conn: Connection, now: str, ident: str, action: ReviewAction, by: str, text: str | None, note: str) -> None:
-    hold = _read(conn.execute(select(holds).where(holds.c.id == ident)).one())
+    hold = read_hold(conn.execute(select(holds).where(holds.c.id == ident)).one())
     if action == "refuse":
         _finish(conn, now, hold, "refused", text or REFUSED, "[]", by, note)
         return
@@ -279,7 +291,7 @@ def expire_due(store: Store) -> tuple[Hold, ...]:
         if conn.execute(due.limit(1)).first() is None:
             return ()
     with store.write() as conn:
-        found = [_read(r) for r in conn.execute(due.with_for_update(skip_locked=True))]
+        found = [read_hold(r) for r in conn.execute(due)]
         for hold in found:
             _finish(conn, now, hold, "expired", EXPIRED, "[]", None, "")
-        return tuple(_read(conn.execute(select(holds).where(holds.c.id == h.id)).one()) for h in found)
+        return tuple(read_hold(conn.execute(select(holds).where(holds.c.id == h.id)).one()) for h in found)

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, insert, select
 
 from trueline.errors import StoreError
 from trueline.store.database import Store
-from trueline.store.holds import Hold, HoldConflict, HoldForbidden, Reviewer, get
+from trueline.store.holds import Hold, HoldConflict, HoldForbidden, HoldMissing, Reviewer, read_hold
 from trueline.store.log import append
-from trueline.store.tables import judgements
+from trueline.store.tables import holds, judgements
 
 Judgement = Literal["answer", "careful", "refuse"]
 
@@ -30,13 +30,15 @@ def judge(store: Store, ident: str, reviewer: Reviewer, judgement: str) -> Hold:
     """Keeps and logs the judgement; a second one changes nothing. Raises `HoldMissing`, `HoldForbidden`, `HoldConflict`, `StoreError`."""
     if judgement not in get_args(Judgement):
         raise StoreError(f"the judgement is {judgement!r:.40}, expected {', '.join(get_args(Judgement))}", remedy="use the buttons")
-    hold = get(store, ident)
-    if not set(reviewer.roles) & set(hold.by):
-        raise HoldForbidden(f"{reviewer.name} may not decide this hold, {' or '.join(hold.by)} may", remedy="leave it to them")
-    now = store.now()
-    if hold.state != "pending" or hold.expires <= now:
-        raise HoldConflict("this hold is over", remedy="look at the next one")
-    with store.write() as conn:
+    with store.write() as conn:  # all of it under the lock: a hold that is decided meanwhile is over
+        now, r = store.now(), conn.execute(select(holds).where(holds.c.id == ident)).first()
+        if r is None:
+            raise HoldMissing(f"no hold {ident!r:.60}", remedy="look at the queue")
+        hold = read_hold(r)
+        if not set(reviewer.roles) & set(hold.by):
+            raise HoldForbidden(f"{reviewer.name} may not decide this hold, {' or '.join(hold.by)} may", remedy="leave it to them")
+        if hold.state != "pending" or hold.expires <= now:
+            raise HoldConflict("this hold is over", remedy="look at the next one")
         if _first(conn, ident, reviewer.name) is None:
             conn.execute(insert(judgements).values(hold=ident, reviewer=reviewer.name, created=now, judgement=judgement))
             append(conn, now, "hold.judged", ident, {"reviewer": reviewer.name, "judgement": judgement, "content_hash": hold.content_hash})

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, insert, select
 
 from trueline.charter.digests import canonical_json, digest_of
 from trueline.store.database import Store
 from trueline.store.tables import decisions
 
 GENESIS = "0" * 64
-_LOCK = 7_236_012  # PostgreSQL advisory lock: the chain has one end
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,7 @@ def _hash(seq: int, at: str, kind: str, subject: str, body: str, previous: str) 
 
 
 def append(conn: Connection, at: str, kind: str, subject: str, body: Mapping[str, Any]) -> str:
-    """Adds one entry inside the caller's write transaction and returns its hash."""
-    if conn.dialect.name == "postgresql":
-        conn.execute(text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+    """Adds one entry inside the caller's transaction (`Store.write`: the chain has one end) and returns its hash."""
     last = conn.execute(select(decisions.c.seq, decisions.c.hash).order_by(decisions.c.seq.desc()).limit(1)).first()
     seq, previous = (last.seq + 1, str(last.hash)) if last else (1, GENESIS)
     written = canonical_json(dict(body))

@@ -14,7 +14,6 @@ from trueline.errors import StoreError
 from trueline.store.database import Store
 
 STEPS = Path(__file__).parent / "migrations"
-_LOCK = 7_236_011  # PostgreSQL advisory lock: one process migrates at a time
 
 
 def _config() -> Config:
@@ -37,12 +36,14 @@ def newest() -> str:
 
 
 def to_newest(store: Store) -> None:
-    """Runs the missing steps in one transaction. Raises `StoreError` for a database newer than this code."""
+    """Runs the missing steps in one transaction, one process at a time. Raises `StoreError` for a database that is newer than this code
+    or cannot keep every letter."""
     config = _config()
     known = {s.revision for s in ScriptDirectory.from_config(config).walk_revisions()}
     with store.write() as conn:
-        if conn.dialect.name == "postgresql":
-            conn.execute(text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+        if conn.dialect.name == "postgresql" and (found := conn.execute(text("show server_encoding")).scalar_one()) != "UTF8":
+            what = f"the database {store.url} has the encoding {found}, expected UTF8: it cannot keep every letter"
+            raise StoreError(what, remedy="create it with `encoding 'UTF8' template template0`")
         at = MigrationContext.configure(conn).get_current_revision()
         if at is not None and at not in known:
             what = f"the database {store.url} has form {at!r}, which this version of Trueline does not know"
