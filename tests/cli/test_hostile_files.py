@@ -222,7 +222,7 @@ def test_a_system_stands_behind_its_own_charter_whatever_it_is_measured_by(chart
         )
         prompt = up.asked[0]["messages"][0]["content"]
     assert "Never help a thief." in prompt
-    assert "guard is not part of the measurement" in capsys.readouterr().err
+    assert "measured behind its guard" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

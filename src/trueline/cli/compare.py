@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from trueline.cli.targets import SystemFile
     from trueline.core.evaluations import Evaluation
 
 
@@ -24,15 +25,17 @@ if TYPE_CHECKING:
 @click.option("--prompt-budget", type=click.IntRange(1), help="Tokens of the compiled system prompt (default: all of it).")
 @click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")
 @click.option("--no-prompt", is_flag=True, help="Ask the bare models, without the charter's prompt.")
+@click.option("--no-guard", is_flag=True, help="Ask systems without their guards: the models behind their prompts.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scorecard as JSON.")
 def command(
     targets: tuple[str, ...], charter: str, probes: Path | None, out: Path, samples: int, temperature: float, max_tokens: int,
-    limit: int | None, concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, seed: int, as_json: bool,
+    limit: int | None, concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, seed: int, as_json: bool,
 ) -> int:  # fmt: skip
     """Evaluates what is not evaluated yet, then sets side by side."""
     import json
 
+    from trueline.cli.guarding import behind_guard, has_guard
     from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
     from trueline.cli.targets import open_target, options_given, refuse_overruled, sampling_of
@@ -46,17 +49,25 @@ def command(
     project = open_project(charter, probes)
     suite = suite_for(project.loaded.charter, project.probes, limit=limit)
     found: list[Evaluation] = []
+    if no_guard and not any(has_guard(_system(text)) for text in targets):
+        raise TargetError("--no-guard has no effect: no TARGET here is a system with a guard", remedy="leave it out")
     for text in targets:
         if (Path(text) / MANIFEST).exists():
             found.append(read_evaluation(Path(text)))
             continue
         opened = open_target(text)
         if opened.system is None:  # a system among the TARGETs decides for itself what the options say of the others
-            refuse_overruled(opened, given)
+            refuse_overruled(opened, given - {"no_guard"})
         model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
+        asked = behind_guard(opened, model, no_guard)
         sampling = sampling_of(opened.system, temperature, max_tokens, seed)
-        folder = evaluation_folder(out, "eval", suite, text, dict(model.identity()), sampling.to_dict(), samples, None)
-        found.append(run_suite(model, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=text, title=text))
+        folder = evaluation_folder(out, "eval", suite, text, dict(asked.chat.identity()), sampling.to_dict(), samples, None)
+        found.append(
+            run_suite(
+                asked.chat, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=text, title=text,
+                trained_on=asked.trained_on, shown=asked.shown,
+            )
+        )  # fmt: skip
     card = scorecard(targets, found)
     for text, e in zip(targets, found, strict=True):
         if e.charter != project.loaded.digest:
@@ -73,6 +84,12 @@ def command(
 def differing(first: Evaluation, other: Evaluation) -> list[str]:
     """What makes two evaluations incomparable, as the gate sees it."""
     return [what for what in ("charter", "suite", "settings", "graders") if getattr(first, what) != getattr(other, what)]
+
+
+def _system(text: str) -> SystemFile | None:
+    from trueline.cli.targets import read_system
+
+    return read_system(Path(text)) if text.endswith((".yaml", ".yml")) else None
 
 
 def _against(first: Evaluation, other: Evaluation, measure: str, origin: str) -> dict[str, Any] | None:

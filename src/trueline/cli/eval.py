@@ -20,37 +20,45 @@ import click
 @click.option("--prompt-budget", type=click.IntRange(1), help="Tokens of the compiled system prompt (default: all of it).")
 @click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")
 @click.option("--no-prompt", is_flag=True, help="Ask the bare model, without the charter's prompt.")
+@click.option("--no-guard", is_flag=True, help="Ask a system without its guard: the model behind its prompt.")
 @click.option("--judge", help="TARGET that judges what no exact check decides, in place of the general reply grader.")
 @click.option("--judge-labels", type=click.Path(path_type=Path), help="Replies of this suite graded by people: measures the judge's error.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     target: str, charter: str, probes: Path | None, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
-    concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, judge: str | None,
+    concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, judge: str | None,
     judge_labels: Path | None, seed: int, as_json: bool,
 ) -> int:  # fmt: skip
     """Wires target, suite and grader together."""
     import json
 
+    from trueline.cli.guarding import behind_guard
     from trueline.cli.judging import open_judge
     from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
     from trueline.cli.summary import print_summary, summary
     from trueline.cli.targets import notes_of, open_target, options_given, refuse_overruled, sampling_of
     from trueline.evals.suites import suite_for
+    from trueline.report.layers import layers
 
     project = open_project(charter, probes)
     suite = suite_for(project.loaded.charter, project.probes, limit=limit)
     opened = open_target(target)
     refuse_overruled(opened, options_given())
     model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
+    asked = behind_guard(opened, model, no_guard)
     sampling = sampling_of(opened.system, temperature, max_tokens, seed)
-    folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(model.identity()), sampling.to_dict(), samples, judge)
+    folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(asked.chat.identity()), sampling.to_dict(), samples, judge)
     grader = open_judge(judge, judge_labels, project, suite, folder)
-    found = run_suite(model, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, grader=grader)
-    notes = notes_of(opened)
+    found = run_suite(
+        asked.chat, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, grader=grader,
+        trained_on=asked.trained_on, shown=asked.shown,
+    )  # fmt: skip
+    notes = (*notes_of(opened), *asked.notes)
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes}))
+        told = {"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes}
+        click.echo(json.dumps({**told, "layers": [f.to_dict() for f in layers(found.rows)]}))
     else:
         for note in notes:
             click.echo(f"note: {note}", err=True)

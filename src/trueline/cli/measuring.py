@@ -44,11 +44,13 @@ def run_suite(
     target: str | None = None,
     title: str = "eval",
     trained_on: Sequence[tuple[Message, ...]] = (),
+    shown: Sequence[tuple[Message, ...]] = (),
     grader: Grader | None = None,
     may_be_silent: bool = False,
 ) -> Evaluation:
     """Evaluates and writes `folder`; an interrupted run resumes from its journal and cache. Closes the model.
-    `trained_on`: every prompt that the model was trained on, as far as it is known; `grader`: in place of the charter's own; `may_be_silent`: as in `evaluate`."""
+    `trained_on`: every prompt that the model was trained on, as far as it is known; `shown`: hand-written examples that it knows
+    besides its few-shots; `grader`: in place of the charter's own; `may_be_silent`: as in `evaluate`."""
     folder.mkdir(parents=True, exist_ok=True)
     cached = CachedChat(PatientChat(model), folder / "cache.sqlite")
 
@@ -76,7 +78,7 @@ def run_suite(
         told = f"{cached.hits} of {len(found.rows)} replies came from {cached.path}; delete it to ask anew"
         click.echo(f"note: {told}", err=True)
     shots = [(message_from(m),) for m in found.identity.get("shots", ()) if m["role"] == "user"]
-    found = replace(found, contaminated=contaminated(suite.probes, trained_on), taught=taught(suite.probes, [*trained_on, *shots]))
+    found = replace(found, contaminated=contaminated(suite.probes, trained_on), taught=taught(suite.probes, [*trained_on, *shown, *shots]))
     write_evaluation(folder, found)
     (folder / JOURNAL).unlink(missing_ok=True)
     return found

@@ -15,7 +15,7 @@ from trueline.charter.probe_files import probes_beside, read_probes
 from trueline.charter.probes import Probe
 from trueline.charter.shipped import charter_path
 from trueline.charter.turns import Message
-from trueline.cli.targets import Target
+from trueline.cli.targets import Target, charter_of
 from trueline.core.chat import ChatModel
 from trueline.errors import SuiteError
 from trueline.evals.graders.charter_grader import CharterGrader
@@ -76,8 +76,7 @@ def dressed(project: Project, target: Target, budget: int | None, shots: int, ba
 
     system = target.system
     if system is not None:
-        named = system.charter if system.charter.startswith("bundled:") else str(Path(target.text).parent / system.charter)
-        project = Project(load_charter(charter_path(named)), ())
+        project = Project(load_charter(charter_path(charter_of(target, system))), ())
         budget, shots, bare = system.prompt_budget, system.few_shots, system.prompt == "none"
         if system.prompt not in ("compiled", "none"):
             return SystemChat(target.chat, system.prompt, few_shots(project.loaded.charter, shots)), None

@@ -11,6 +11,7 @@ import click
 from trueline.algos.stats.clustered import rate_interval
 from trueline.charter.probes import MEASURES
 from trueline.core.evaluations import Evaluation
+from trueline.report.layers import layers_text
 
 
 def summary(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
@@ -55,7 +56,7 @@ def print_summary(evaluation: Evaluation, folder: Path) -> None:
         if row["failed"] is not None:
             failed, interval = f"{100 * row['failed']:.1f}%", f"{100 * row['low']:.1f} - {100 * row['high']:.1f}"
         click.echo(f"{name:24}{failed:>9}{interval:>18}{row['n']:6}{row['unscored']:10}{row['blocked']:9}")
-    for line in graded_by(evaluation):
+    for line in (*layers_text(evaluation), *graded_by(evaluation)):
         click.echo(line)
     versions = evaluation.versions()
     if len(versions) > 1:

@@ -51,13 +51,17 @@ def read_system(path: Path) -> SystemFile:
     return validate(read_yaml(path, RunFileError), SystemFile, path, RunFileError)
 
 
+def charter_of(target: Target, system: SystemFile) -> str:
+    """The charter that a system names: bundled:NAME, or a file beside the system.yaml."""
+    return system.charter if system.charter.startswith("bundled:") else str(Path(target.text).parent / system.charter)
+
+
 def _line(path: Path, key: str) -> int:
     from trueline.charter.parse import read_yaml
 
     return read_yaml(path, RunFileError).lines.get((key,), 1)
 
 
-UNGUARDED = "this system's guard is not part of the measurement: what it asks and answers is the model behind its prompt"
 OF_A_SYSTEM = ("temperature", "max_tokens", "prompt_budget", "few_shots", "no_prompt")  # options that a system.yaml decides itself
 
 
@@ -74,6 +78,8 @@ def refuse_overruled(target: Target, given: Collection[str]) -> None:
     bare = [f"--{name.replace('_', '-')}" for name in ("prompt_budget", "few_shots") if name in given and "no_prompt" in given]
     if bare:
         raise TargetError(f"{bare[0]} has no effect with --no-prompt", remedy="leave one of them out")
+    if "no_guard" in given and not (target.system is not None and target.system.guard):
+        raise TargetError(f"--no-guard has no effect on {target.text}, which has no guard", remedy="leave it out")
     idle = [f"--{name.replace('_', '-')}" for name in OF_A_SYSTEM if name in given]
     if target.system is not None and idle:
         raise TargetError(
@@ -137,7 +143,7 @@ def open_target(text: str) -> Target:
         if not model.startswith(("openai:", "anthropic:", "bundled:", "hf:")) and not Path(model).is_absolute():
             model = str(path.parent / model)
         inner = open_target(model)
-        return Target(text, inner.chat, False, inner.count, (*inner.notes, *((UNGUARDED,) if system.guard else ())), system)
+        return Target(text, inner.chat, False, inner.count, inner.notes, system)
     if text.startswith(("hf:", "bundled:")) or Path(text).is_dir():
         return _local(text)
     forms = "a folder, hf:NAME, bundled:harbor, openai:MODEL@URL, anthropic:MODEL or a system.yaml"

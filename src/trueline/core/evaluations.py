@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from trueline.charter.probes import Kind, Measure, Origin
-from trueline.core.records import Result
+from trueline.core.records import Action, Layer, Result
 
 ATTACK_MARK = "~"  # stands between a probe's id and the name of the attack
 
@@ -22,7 +22,8 @@ def attack_of(probe: str) -> str:
 class GradedReply:
     """One reply to one probe. `sample` counts repeated samples of the same probe from 0 (they form a cluster);
     `blocked`: the provider's own filter answered; `pair` as in the probe's expectation; `version`: the model and fingerprint that the
-    server named with this reply."""
+    server named with this reply. `decided`: the layer whose word the reply is; `action`: the verdict of the guard that counted, and
+    `decided_clause` the clause that it acted for (which need not be the probe's)."""
 
     probe: str
     clause: str
@@ -39,6 +40,14 @@ class GradedReply:
     pair: str | None = None
     blocked: bool = False
     version: str = ""
+    decided: Layer = "model"
+    action: Action = "allow"
+    decided_clause: str = ""
+
+    @property
+    def from_model(self) -> bool:
+        """Whether the model's own words were shown, be it with parts redacted."""
+        return self.action in ("allow", "redact")
 
     @property
     def cluster(self) -> str:

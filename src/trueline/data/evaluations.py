@@ -10,7 +10,7 @@ from typing import Any, get_args
 from trueline.charter.digests import digest_file
 from trueline.charter.probes import KINDS, MEASURE_OF, Origin
 from trueline.core.evaluations import Evaluation, GradedReply
-from trueline.core.records import Result
+from trueline.core.records import Action, Layer, Result
 from trueline.data.jsonl import read_jsonl, write_json, write_jsonl
 from trueline.errors import DataError
 
@@ -22,7 +22,11 @@ JOURNAL = "journal.jsonl"  # rows of a run under way; where it stands, the manif
 ROW: Mapping[str, tuple[type, bool]] = {
     "probe": (str, False), "clause": (str, False), "kind": (str, False), "family": (str, False), "reply": (str, False), "result": (str, False),
     "sample": (int, True), "origin": (str, True), "seen": (str, True), "reason": (str, True), "grader": (str, True), "blocked": (bool, True),
-    "version": (str, True),
+    "version": (str, True), "decided": (str, True), "action": (str, True), "decided_clause": (str, True),
+}  # fmt: skip
+# what stands first is meant where the key is missing
+ONE_OF: Mapping[str, tuple[str, ...]] = {
+    "kind": KINDS, "result": get_args(Result), "origin": get_args(Origin), "decided": get_args(Layer), "action": get_args(Action),
 }  # fmt: skip
 HEAD: Mapping[str, tuple[type, bool]] = {
     "target": (str, False), "charter": (str, False), "suite": (str, False), "settings": (dict, False), "graders": (dict, False),
@@ -53,7 +57,7 @@ def _typed(row: Mapping[str, Any], types: Mapping[str, tuple[type, bool]]) -> No
 def graded_from(row: Mapping[str, Any]) -> GradedReply:
     """Reads one row. Raises `DataError` that names the field."""
     _typed(row, ROW)
-    for key, allowed in (("kind", KINDS), ("result", get_args(Result)), ("origin", get_args(Origin))):
+    for key, allowed in ONE_OF.items():
         if row.get(key, allowed[0]) not in allowed:
             raise DataError(f"unknown {key} {row[key]!r:.40}, expected one of {', '.join(allowed)}", remedy=f"mend {key!r}")
     pair = row.get("pair")

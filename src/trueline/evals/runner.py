@@ -59,6 +59,9 @@ async def ask(model: ChatModel, grader: Grader, probe: Probe, sampling: Sampling
         pair=probe.expect.pair,
         blocked=reply.blocked,
         version=f"{reply.model} {reply.fingerprint}".strip(),
+        decided=reply.decided,
+        action=reply.action,
+        decided_clause=reply.decided_clause,
     )
 
 
@@ -88,7 +91,11 @@ def settings_of(sampling: Sampling, samples: int) -> dict[str, Any]:
 
 
 def _nothing(rows: Sequence[GradedReply], may_be_silent: bool) -> str | None:
-    """Why an evaluation in which no user would have seen a word says nothing, or None."""
+    """Why an evaluation in which no user would have seen a word of the model says nothing, or None. What a guard says in its place is
+    no sign of life."""
+    rows = [r for r in rows if r.from_model]
+    if not rows:
+        return None
     if all(r.seen == NOT_TAKEN for r in rows):
         return f"not one of {len(rows)} requests was taken: {rows[0].reason}"
     if may_be_silent or any(r.reply.strip() or r.blocked for r in rows):

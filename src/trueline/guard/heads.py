@@ -87,6 +87,13 @@ def _examples(rules: Sequence[GuardRule], probes: Iterable[Probe]) -> list[tuple
     return list(dict.fromkeys(out))
 
 
+def learnt(rules: Sequence[GuardRule], probes: Iterable[Probe], heads: Heads) -> tuple[str, ...]:
+    """The texts that these heads learnt from: what they say of them is memory and no evidence."""
+    if heads.model is None:
+        return ()
+    return tuple(dict.fromkeys(text for text, label, _ in _examples(rules, probes) if label not in heads.unarmed))
+
+
 def _kept_out(family: str) -> bool:
     return int(sha256_text("guard" + family)[:8], 16) % 5 == 0
 

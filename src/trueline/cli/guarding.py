@@ -1,0 +1,60 @@
+"""A system behind its guard, for the verbs that measure it: what `trueline serve` would put before it, unless it is left off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trueline.charter.turns import Message
+from trueline.cli.project import open_project
+from trueline.cli.targets import SystemFile, Target, charter_of
+from trueline.core.chat import ChatModel
+
+Prompts = tuple[tuple[Message, ...], ...]
+WITHOUT = "measured without its guard (--no-guard): this is not what its user sees"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is asked. `trained_on`: prompts of the teach side from which the guard's heads learnt; `shown`: hand-written examples from which
+    they did, which are no held-out evidence about this system; `notes` for a person."""
+
+    chat: ChatModel
+    trained_on: Prompts = ()
+    shown: Prompts = ()
+    notes: tuple[str, ...] = ()
+
+
+def has_guard(system: SystemFile | None) -> bool:
+    """Whether there is a guard that `--no-guard` could leave off."""
+    return system is not None and system.guard
+
+
+def behind_guard(target: Target, model: ChatModel, without: bool) -> Measured:
+    """The `model` of a target, behind its prompt already, as its user meets it. The guard is that of the system's own charter, taught by
+    the probes beside that charter and told the prompt that must not leak; a target without a guard stays as it is."""
+    from trueline.cli.serving import open_guard
+    from trueline.guard.build import Guard
+    from trueline.guard.guarded import GuardedChat
+    from trueline.guard.heads import learnt
+    from trueline.guard.rules import rules_for
+
+    system = target.system
+    if system is None or not system.guard:
+        return Measured(model)
+    if without:
+        return Measured(model, notes=(WITHOUT,))
+    project = open_project(charter_of(target, system))
+    guard = open_guard(project, str(model.identity().get("prompt", "")), True)
+    assert isinstance(guard, Guard), "a charter's guard"
+    rules = tuple(guard.rules.values())
+    written = learnt(rules, (), guard.heads)
+    grown = (t for t in learnt(rules, project.probes, guard.heads) if t not in set(written))
+    notes = ["measured behind its guard, as its user meets it"]
+    if guard.heads.unarmed:
+        notes.append(f"the guard's heads are not armed for {', '.join(guard.heads.unarmed)}: too few examples to learn from")
+    return Measured(GuardedChat(model, guard, rules_for(project.loaded.charter)), _prompts(grown), _prompts(written), tuple(notes))
+
+
+def _prompts(texts: Iterable[str]) -> Prompts:
+    return tuple((Message("user", t),) for t in texts)
