@@ -18,7 +18,7 @@ from trueline.errors import GatewayError, ModelError
 from trueline.review.access import Access, read_reviewers
 from trueline.review.pages import ChatAnswer, ConsoleAbout, console_routes
 from trueline.store import holds, log, ratings
-from trueline.store.database import Store, open_store
+from trueline.store.database import DatabaseFailed, Store, open_store
 from trueline.store.exchanges import Exchange
 from trueline.store.holds import Hold, HoldRule
 from trueline.store.judgements import judgement_of
@@ -229,6 +229,46 @@ def test_odd_values_never_break_a_decision(bench: Bench, seconds: str) -> None:
     assert holds.reviews_of(bench.store, hold.id)[0].seconds is None
 
 
+def test_what_no_database_can_keep_is_told_and_decides_nothing(bench: Bench) -> None:
+    hold, ada = bench.held(), bench.browser()
+    ada.judge(hold)
+    for field in ("text", "note", "content_hash"):
+        got = ada.post(
+            f"/console/holds/{hold.id}/decide", **{"action": "edit", "text": "x", "content_hash": hold.content_hash, field: "a\0b"}
+        )
+        assert (got.status_code, "NUL" in got.text) == (400, True)
+    assert holds.get(bench.store, hold.id).state == "pending"
+    assert ada.get("/console/holds/%00").status_code == 404
+    assert ada.post("/console/compare", pair="p" * 500, side="left").status_code == 400
+
+
+def test_a_database_that_fails_is_told_without_its_address_and_keeps_the_text(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold, ada = bench.held(), bench.browser()
+    ada.judge(hold)
+
+    def fails(*_: object, **__: object) -> None:
+        raise DatabaseFailed("the database /secret/path failed")
+
+    monkeypatch.setattr(holds, "decide", fails)
+    got = ada.decide(hold, "edit", "My own words.")
+    assert got.status_code == 503
+    assert "/secret/path" not in got.text
+    assert "My own words." in got.text
+
+
+def test_a_hold_for_two_qualifications_is_for_who_has_both(bench: Bench) -> None:
+    e = Exchange(
+        id="chatcmpl-two", created=bench.store.now(), state="open", route="chat", key=None, model="m", identity={}, charter="c" * 64,
+        request=(Message("user", "A loan for shares?"),), request_digest="d" * 64, action="hold", clause="advice",
+    )  # fmt: skip
+    hold = holds.create(bench.store, e, HoldRule("advice", ("adviser and clerk",), 1, 600, "Wait."), DRAFT)
+    for name, status in (("ada", 403), ("zoe", 403), ("old", 200)):
+        browser = bench.browser(name)
+        assert browser.get(f"/console/holds/{hold.id}").status_code == status
+        assert ("A loan for shares?" in browser.get("/console").text) == (status == 200)
+        assert browser.judge(hold).status_code == (303 if status == 200 else 403)
+
+
 def test_a_comparison_sent_twice_counts_once(bench: Bench) -> None:
     pair = ratings.add_comparison(bench.store, (Message("user", "Which?"),), ("one", "two"))
     ada = bench.browser()
@@ -293,6 +333,7 @@ def test_every_page_has_the_strict_policy_and_no_inline_code(bench: Bench) -> No
         ("Bob a-token-of-bob-0009 adviser\nAda a-token-of-bob-0009 clerk", "twice"),
         ("Ada a-token-of-bob-0009 adviser\nAda a-token-of-ada-0001 clerk", "twice"),
         ("# nobody", "no reviewer"),
+        ("x" * 129 + " a-token-of-ada-0001 adviser", "at most 128"),
     ],
 )
 def test_a_wrong_file_of_reviewers_is_told(tmp_path: Path, line: str, says: str) -> None:

@@ -28,7 +28,7 @@ from trueline.gateway.streaming import EventResponse, Stream
 from trueline.gateway.wire_openai import Asked, completion, error_body, read_request
 from trueline.guard.passage import GuardFailed
 from trueline.store import exchanges
-from trueline.store.database import Store
+from trueline.store.database import Store, is_id
 from trueline.store.exchanges import Exchange
 from trueline.store.holds import Hold
 
@@ -95,7 +95,8 @@ class Handlers:
     async def poll(self, request: Request) -> Response:
         """`GET /v1/chat/completions/{id}`: held or completed. Another key's exchange is not there."""
         key = await who(self._store, request, self._config.keys_required)
-        found, hold = await look(self._store, request.path_params["id"])
+        ident = request.path_params["id"]
+        found, hold = await look(self._store, ident) if is_id(ident) else (None, None)
         mine = found is not None and found.key == (key.name if key else None)
         if found is None or not mine or found.state not in ("held", "completed"):
             return JSONResponse(error_body("no such completion", "not_found_error"), 404)
@@ -104,6 +105,7 @@ class Handlers:
     async def chat(self, request: Request) -> Response:
         """`POST /v1/chat/completions`, whole or streamed."""
         key = await who(self._store, request, self._config.keys_required)
+        of_a_client(request)
         asked = read_request(await self._body(request), self._config.name, self._config.sampling)
         route = request.path_params.get("route", MAIN_ROUTE)
         call = Call(asked.chat, route, key.name if key else None, asked.user)
@@ -140,6 +142,17 @@ class Handlers:
                 raise DataError(f"the request has more than {self._config.largest} bytes", remedy="shorten the conversation")
             parts.append(part)
         return b"".join(parts)
+
+
+def of_a_client(request: Request) -> None:
+    """Refuses what a strange web page can make a browser send without asking us first: on a machine where no key is needed it could ask
+    the model and fill the queue of holds. Raises `DataError`."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind and kind != "application/json" and not kind.endswith("+json"):
+        told = f"the content type is {kind!r:.60}, expected application/json"
+        raise DataError(told, remedy="send the header `content-type: application/json`")
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        raise DataError("a page of another site sent this, expected a client of yours", remedy="ask from a server, not from a web page")
 
 
 def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -18,7 +18,7 @@ from trueline.core.guards import GuardPort
 from trueline.core.records import Layer, Verdict
 from trueline.core.threads import aside
 from trueline.errors import ModelError, TruelineError
-from trueline.guard.rules import RunTimeRules
+from trueline.guard.rules import RunTimeRules, jointly_held
 
 if TYPE_CHECKING:
     from trueline.charter.compile.reviewing import ReviewRule
@@ -116,12 +116,12 @@ class Passage:
 
     async def admit(self, chat: ChatRequest, place: Place) -> Verdict:
         """The verdict on the question. A route or key that is always held comes first; an input cannot be redacted, so that is a refusal."""
-        rule = self.rules.always(place.route, place.key, ())
+        always = self.rules.always(place.route, place.key, ())
         verdict = await self._judge(self.guard.check_input, chat.messages)
         if verdict.action == "redact":
             return replace(verdict, action="refuse")
-        if rule is not None and verdict.action not in STOPS:
-            return Verdict("hold", rule.clause, _always(rule))
+        if always and verdict.action == "allow":  # a clause that was found keeps its own say beside these rules
+            return Verdict("hold", always[0].clause, _always(always[0]))
         return verdict
 
     def forwarded(self, chat: ChatRequest) -> ChatRequest:
@@ -152,20 +152,25 @@ class Passage:
             held = Verdict("hold", rule.clause, why)
             return Passed(held, "held for a person", text, "content_filter", reply, out, None, reply.tool_calls, rule)
         for verdict, layer in _layers(admitted, out):
-            if verdict.action == "hold":  # a clause that wants a person but names none
+            if verdict.action == "hold" and verdict.clause not in self.rules.rules:  # a clause that wants a person but names none
                 return replace(self.instead(verdict, layer), reply=reply, output=out, draft=said)
         finish: FinishReason = "tool_calls" if reply.tool_calls else reply.finish_reason
         decided: Layer = "model" if out.action == "allow" else "output guard"
         return Passed(out, decided, text, finish, reply, out, reply.text if text != reply.text else None, reply.tool_calls)
 
     def _holding(self, place: Place, admitted: Verdict, out: Verdict, calls: tuple[ToolCall, ...]) -> tuple[ReviewRule | None, str]:
-        always = self.rules.always(place.route, place.key, [c.name for c in calls])
-        if always is not None:
-            return always, _always(always)
+        """All rules that hold this, as one; none where some clause wants a person and names none: then nobody can be asked."""
+        found = {r.clause: (r, _always(r)) for r in self.rules.always(place.route, place.key, [c.name for c in calls])}
         for verdict in (admitted, out):
-            if verdict.action == "hold":
-                return self.rules.rules.get(verdict.clause or ""), verdict.reason
-        return None, ""
+            if verdict.action == "hold" and verdict.clause not in found:
+                rule = self.rules.rules.get(verdict.clause or "")
+                if rule is None:
+                    return None, verdict.reason
+                found[rule.clause] = (rule, verdict.reason)
+        if not found:
+            return None, ""
+        rule = jointly_held([r for r, _ in found.values()])
+        return rule, "; ".join(why if len(found) == 1 else f"{clause}: {why}" for clause, (_, why) in found.items())
 
     def _redacted(self, chat: ChatRequest, reply: ChatReply) -> str:
         """The text as the guard itself redacts it."""

@@ -21,6 +21,7 @@ from trueline.errors import GatewayError
 from trueline.store.holds import Reviewer
 
 COOKIE = "trueline_console"
+LONGEST_NAME = 128  # as the database keeps it
 KNOWN_COOKIE = "trueline_console_known"  # says whose browser this is; it opens nothing
 SESSION = timedelta(hours=12)
 KNOWN_FOR = timedelta(days=90)
@@ -60,6 +61,8 @@ def _account(line: str) -> Account:
     name, token, given = parts
     if len(token) < 16:
         raise ValueError(f"the token of {name} has {len(token)} characters, at least 16 expected")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"the name {name!r:.40} has {len(name)} characters, at most {LONGEST_NAME} expected")
     until: dict[str, date] = {}
     roles = []
     for one in given.split(","):

@@ -32,6 +32,8 @@ async def read_form(request: Request) -> Form:
         found = parse_qsl(b"".join(parts).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
     except ValueError:
         raise FormRefused("the form has more than 100 fields", remedy="load the page again") from None
+    if any("\0" in one for pair in found for one in pair):
+        raise FormRefused("the form holds the character NUL, which cannot be kept", remedy="leave it out")
     return {name: value.replace("\r\n", "\n").replace("\r", "\n") for name, value in found}
 
 

@@ -22,13 +22,14 @@ from starlette.routing import BaseRoute, Route
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message
 from trueline.core.records import Rating
+from trueline.core.roles import entitling
 from trueline.errors import StoreError, TruelineError
 from trueline.review.access import COOKIE, Access, Visitor
 from trueline.review.entrance import Entrance
 from trueline.review.forms import Form, read_form, seconds_in
 from trueline.review.words import FILTERS
 from trueline.store import exchanges, holds, ratings, sessions
-from trueline.store.database import Store
+from trueline.store.database import DatabaseFailed, Store, is_id
 from trueline.store.holds import Hold, ReviewAction, Reviewer
 from trueline.store.judgements import judge, judgement_of
 
@@ -82,7 +83,7 @@ def _templates() -> Environment:
 
 
 def _may(reviewer: Reviewer, hold: Hold) -> bool:
-    return bool(set(reviewer.roles) & set(hold.by))
+    return entitling(reviewer.roles, hold.by) is not None
 
 
 class Console:
@@ -109,6 +110,8 @@ class Console:
             try:
                 if await aside(sessions.ended, self.store, reviewer.session):
                     return RedirectResponse(f"/console/enter?to={request.url.path}", 303, HEADERS)
+                if not is_id(request.path_params.get("id", "none")):
+                    raise holds.HoldMissing("this is no hold's name", remedy="look at the queue")
                 form = await read_form(request) if request.method == "POST" else {}
                 if request.method == "POST" and not self.access.form_is_own(reviewer, form.get("form_token", "")):
                     told = "This form is not from this page. Load the page again."
@@ -116,6 +119,10 @@ class Console:
                 return await handler(request, reviewer, form)
             except ClientDisconnect:
                 return Response(status_code=499)
+            except DatabaseFailed as e:
+                logger.error("%s %s: %s", request.method, request.url.path, e)
+                told = "The database does not answer, so nothing was kept. Try again; the reason stands in the server's log."
+                return self.page("message.html", reviewer, 503, title="The console failed", text=told, kept=form.get("text"))
             except TruelineError as e:
                 status = next((code for kind, code in STATUS if isinstance(e, kind)), 400)
                 ident = request.path_params.get("id") if status == 409 else None
@@ -213,7 +220,7 @@ class Console:
         return self.page("compare.html", reviewer, **await aside(_read))
 
     def _rate(self, reviewer: Visitor, form: Form) -> None:
-        pair = ratings.get_comparison(self.store, form.get("pair", ""))
+        pair = ratings.get_comparison(self.store, form.get("pair", "") if is_id(form.get("pair", "")) else "")
         sides = ratings.sides_for(pair.id, reviewer.name)
         side = {"left": sides[0], "right": sides[1], "tie": -1}.get(form.get("side", ""))
         if side is None:

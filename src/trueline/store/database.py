@@ -7,6 +7,7 @@ cannot interleave a read and the write that depends on it, and the log has one e
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from trueline.core.clock import Clock, iso, utc_now
 from trueline.errors import StoreError
 
 BUSY_MS = 10_000
+_ID = re.compile(r"[\w.:+-]{1,64}", re.ASCII)
 _LOCK = 7_236_012  # PostgreSQL advisory lock: one writer at a time
 
 
@@ -142,6 +144,11 @@ def open_store(where: str | Path, *, clock: Clock = utc_now, migrate: bool = Tru
         with _told(store.url):
             to_newest(store)
     return store
+
+
+def is_id(text: str) -> bool:
+    """Whether this can be an identifier at all: PostgreSQL fails at some texts instead of not finding them."""
+    return _ID.fullmatch(text) is not None
 
 
 def new_id(kind: str) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message, ToolCall
 from trueline.core.clock import iso
+from trueline.core.roles import entitling
 from trueline.errors import StoreError
 from trueline.store.database import Store, new_id
 from trueline.store.exchanges import Exchange, put
@@ -55,7 +56,7 @@ class Reviewer:
 @dataclass(frozen=True, slots=True)
 class Hold:
     """A withheld reply. `proposal` is what an approval would release now (the draft or the last edit), `content_hash` its seal;
-    `by`: roles of which a reviewer needs one; `neutral`: what the client reads meanwhile; `released`: what it then got."""
+    `by`: roles of which a reviewer needs one (`A and B`: both); `neutral`: what the client reads meanwhile; `released`: what it then got."""
 
     id: str
     exchange: str
@@ -173,7 +174,7 @@ def queue(
     with store.read() as conn:
         found = (read_hold(r) for r in conn.execute(query))
         wanted = None if roles is None else set(roles)
-        return tuple([h for h in found if wanted is None or wanted & set(h.by)][:limit])
+        return tuple([h for h in found if wanted is None or entitling(wanted, h.by)][:limit])
 
 
 def decided(store: Store, *, roles: Iterable[str], limit: int) -> tuple[Hold, ...]:
@@ -181,7 +182,7 @@ def decided(store: Store, *, roles: Iterable[str], limit: int) -> tuple[Hold, ..
     query, wanted, found = select(holds).where(holds.c.state != "pending").order_by(holds.c.decided_at.desc()), set(roles), []
     with store.read() as conn:
         for r in conn.execute(query.execution_options(yield_per=limit)):
-            if wanted & set(json.loads(r.by_roles)):
+            if entitling(wanted, json.loads(r.by_roles)):
                 found.append(read_hold(r))
             if len(found) == limit:
                 break
@@ -224,7 +225,7 @@ def _checked(conn: Connection, now: str, ident: str, reviewer: Reviewer, seen: s
     if r is None:
         raise HoldMissing(f"no hold {ident!r:.60}", remedy="look at the queue")
     hold = read_hold(r)
-    role = next((x for x in reviewer.roles if x in hold.by), None)
+    role = entitling(reviewer.roles, hold.by)
     if role is None:
         what = f"{reviewer.name} has the roles {', '.join(reviewer.roles) or 'none'}, expected one of {', '.join(hold.by)}"
         raise HoldForbidden(what, remedy="leave it to a qualified reviewer")
@@ -260,7 +261,7 @@ def decide(
             values = {"proposal": text or "", "proposal_calls": calls, "content_hash": result}
             conn.execute(update(holds).where(holds.c.id == ident).values(values))
         row = {
-            "id": new_id("review"), "hold": ident, "created": now, "reviewer": reviewer.name, "role": role, "action": action,
+            "id": new_id("review"), "hold": ident, "created": now, "reviewer": reviewer.name, "role": role[:64], "action": action,
             "content_hash": content_hash, "result_hash": result, "text": text, "note": note, "judgement": judgement, "seconds": seconds,
         }  # fmt: skip
         conn.execute(insert(reviews).values(row))

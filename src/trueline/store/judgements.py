@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from sqlalchemy import Connection, insert, select
 
+from trueline.core.roles import entitling
 from trueline.errors import StoreError
 from trueline.store.database import Store
 from trueline.store.holds import Hold, HoldConflict, HoldForbidden, HoldMissing, Reviewer, read_hold
@@ -35,7 +36,7 @@ def judge(store: Store, ident: str, reviewer: Reviewer, judgement: str) -> Hold:
         if r is None:
             raise HoldMissing(f"no hold {ident!r:.60}", remedy="look at the queue")
         hold = read_hold(r)
-        if not set(reviewer.roles) & set(hold.by):
+        if entitling(reviewer.roles, hold.by) is None:
             raise HoldForbidden(f"{reviewer.name} may not decide this hold, {' or '.join(hold.by)} may", remedy="leave it to them")
         if hold.state != "pending" or hold.expires <= now:
             raise HoldConflict("this hold is over", remedy="look at the next one")

@@ -14,6 +14,7 @@ from trueline.store.database import Store
 from trueline.store.log import append
 from trueline.store.tables import api_keys
 
+LONGEST_NAME = 64  # as the database keeps it
 SHORTEST = 16  # characters; shorter ones can be guessed
 
 
@@ -38,6 +39,8 @@ def put(store: Store, name: str, secret: str, *, wait: float | None = None) -> N
     if len(secret) < SHORTEST or len(digest) != 64:
         what = f"the key of {name!r} has {len(secret)} characters, expected at least {SHORTEST}"
         raise StoreError(what, remedy=f"use a random one, such as {new_secret()[:7]}...")
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise StoreError(f"the key's name {name!r:.40} has {len(name)} characters, expected 1 to {LONGEST_NAME}", remedy="shorten it")
     now = store.now()
     with store.write() as conn:
         found = conn.execute(select(api_keys).where(api_keys.c.name == name)).first()
