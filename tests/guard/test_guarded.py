@@ -10,6 +10,7 @@ from trueline.charter.parse import load_charter
 from trueline.charter.probes import Expectation, Outcome, Probe, probe_id
 from trueline.charter.turns import Message, ToolCall
 from trueline.core.chat import ChatReply, ChatRequest, Sampling, ScriptedChat
+from trueline.core.decisions import GateDecision
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.core.guards import ScriptedGuard
 from trueline.core.records import Verdict
@@ -25,7 +26,9 @@ from trueline.guard.heads import learnt
 from trueline.guard.passage import GuardFailed
 from trueline.guard.rules import rules_for
 from trueline.models.cached import CachedChat
+from trueline.report.html import html_report
 from trueline.report.layers import layers, layers_text
+from trueline.report.matrix import clause_matrix
 
 MARK = "the marked step is withheld"
 ASK = {
@@ -168,6 +171,9 @@ def test_the_report_says_whose_every_stop_is(folder: Path, tmp_path: Path) -> No
     }
     assert layers_text(found)[2].split() == ["input", "guard", "2", "1", "1", "0", "2", "refused"]
     assert layers_text(evaluated(model, folder, probes)) == []
+    charter = load_charter(folder / "charter.yaml").charter
+    page = html_report(charter, clause_matrix(charter, after=found), None, found, GateDecision("FAIL", (), (), "t", None, "c", "s"))
+    assert "<tr><td>input guard</td><td>2</td><td>1</td><td>1</td><td>0</td><td>refused 2</td><td>no-theft 2</td></tr>" in page
 
 
 def test_another_guard_is_another_target_and_asks_anew(folder: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from trueline.core.evaluations import Evaluation
 from trueline.core.matrix import ClauseMatrix
 from trueline.core.records import Interval
 from trueline.report.decision import percent
+from trueline.report.layers import layers
 
 CSS = """
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#667;--line:#dde1e8;--paper:#fff;--good:#1a7f4b;--mid:#b7791f;--bad:#c0392b;--tint:#f5f7fa}
@@ -95,6 +96,19 @@ def _flips(decision: GateDecision, after: Evaluation) -> Iterator[str]:
         yield f"<p>and {len(failed) - 25} more in <code>replies.jsonl</code></p>"
 
 
+def _layers(evaluation: Evaluation) -> Iterator[str]:
+    found = layers(evaluation.rows)
+    if all(f.layer == "model" for f in found):
+        yield "<p>The model decided every reply: no guard stood before it, or none had to act.</p>"
+        return
+    yield '<div class="wide"><table><thead><tr><th>layer</th><th>replies</th><th>right</th><th>wrong</th><th>unscored</th><th>of them</th><th>for</th></tr></thead><tbody>'
+    for f in found:
+        kinds, clauses = (", ".join(f"{escape(k)} {n}" for k, n in counts.items()) or "-" for counts in (f.kinds, f.clauses))
+        numbers = "".join(f"<td>{n}</td>" for n in (f.replies, f.passed, f.failed, f.unscored))
+        yield f"<tr><td>{f.layer}</td>{numbers}<td>{kinds}</td><td>{clauses}</td></tr>"
+    yield "</tbody></table></div>"
+
+
 def _graders(evaluation: Evaluation) -> Iterator[str]:
     for name, identity in evaluation.graders.items():
         parts = []
@@ -121,6 +135,7 @@ def html_report(charter: Charter, matrix: ClauseMatrix, before: Evaluation | Non
         ),
         f"<h2>Clause matrix</h2>{''.join(_matrix(matrix))}",
         f"<h2>{'Probes that got worse' if decision.flipped_worse else 'Failed probes'}</h2>{''.join(_flips(decision, after))}",
+        f"<h2>Who decided</h2>{''.join(_layers(after))}",
         f"<h2>Graders</h2>{''.join(_graders(after))}",
         f"<h2>Provenance</h2><p>charter <code>{decision.charter}</code><br>suite <code>{decision.suite}</code><br>before <code>{escape(before.target) if before else 'not measured'}</code></p>",
         "</body></html>",
