@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -194,3 +195,37 @@ def test_names_that_the_database_cannot_keep_are_told_at_once(running: Gateway) 
     for name in ("x" * 65, ""):
         with pytest.raises(StoreError, match="expected 1 to 64"):
             keys.put(running.store, name, keys.new_secret())
+
+
+def test_one_client_cannot_bury_what_the_others_people_have_to_look_at(tmp_path: Path, upstream: Upstream) -> None:
+    with gateway(tmp_path, upstream.url, wait=0.0, most_held=2) as g:
+        mine, other = keys.new_secret(), keys.new_secret()
+        keys.put(g.store, "mine", mine)
+        keys.put(g.store, "other", other)
+        for n in range(2):
+            assert ask(g, "ADVICE", mine, user=str(n)).trueline["status"] == "held"
+        for stream in (False, True):
+            with pytest.raises(openai.RateLimitError) as caught:
+                ask(g, "ADVICE", mine, stream=stream)
+            assert caught.value.response.headers["retry-after"] == "2"
+            assert "secret" not in caught.value.response.text
+        assert ask(g, "hello", mine).choices[0].message.content == "Anything."
+        assert ask(g, "ADVICE", other).trueline["status"] == "held"
+        hold = holds.queue(g.store)[0]
+        holds.decide(g.store, hold.id, ADVISER, "refuse", hold.content_hash)
+        assert ask(g, "ADVICE", mine).trueline["status"] == "held"
+
+
+def test_a_clause_whose_reviewer_nobody_is_is_told_at_the_start() -> None:
+    from datetime import date
+
+    from trueline.cli.console import without_reviewer
+    from trueline.cli.project import open_project
+    from trueline.review.access import Account
+
+    charter = open_project("bundled:harbor_bank", None).loaded.charter
+    needed = tuple(sorted({role for h in charter.high_stakes for role in h.review.by}))
+    day = date(2026, 6, 1)
+    assert without_reviewer(charter, [Account(Reviewer("Ada", needed), "0" * 64)], day) == {}
+    lapsed = Account(Reviewer("Ada", needed), "0" * 64, {role: date(2026, 5, 31) for role in needed})
+    assert set(without_reviewer(charter, [lapsed], day)) == {h.id for h in charter.high_stakes}

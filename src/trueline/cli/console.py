@@ -6,11 +6,16 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message
 from trueline.core.chat import ChatRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
     from starlette.routing import BaseRoute
 
     from trueline.charter.schema import Charter
@@ -42,6 +47,12 @@ def accounts_of(charter: Charter, path: Path | None) -> tuple[tuple[Account, ...
     return (Account(Reviewer("reviewer", roles), token_hash(token)),), token
 
 
+def without_reviewer(charter: Charter, accounts: Sequence[Account], day: date) -> dict[str, tuple[str, ...]]:
+    """Clauses whose holds too few people may decide on this day, with the roles that could: all of them would time out and be refused."""
+    there = [set(a.on(day).roles) for a in accounts]
+    return {h.id: h.review.by for h in charter.high_stakes if sum(not r.isdisjoint(h.review.by) for r in there) < h.review.approvals}
+
+
 def chat_through(answering: Answering) -> Chat:
     """The chat page's questions go the way of any client's: guard, model, guard, hold; recorded under the key `console`."""
     from trueline.gateway.answering import Call
@@ -70,6 +81,11 @@ def console_pages(answering: Answering, project: Project, url: str, reviewers: P
 
     charter = project.loaded.charter
     accounts, token = accounts_of(charter, reviewers)
+    for clause, by in without_reviewer(charter, accounts, answering.store.clock().date()).items():
+        click.echo(
+            f"note: too few may decide what {clause} holds, expected as many reviewers as approvals with the role {' or '.join(by)}",
+            err=True,
+        )
     config = answering.config
     system, weights = digest_of(dict(config.identity)), config.identity.get("weights")
     version = f"system {system[:12]}, charter {charter.version} ({config.charter[:12]})"

@@ -17,6 +17,7 @@ from trueline.core.chat import ChatModel, ChatReply, ChatRequest, StreamingChat
 from trueline.core.guards import GuardPort
 from trueline.core.records import Incident, Verdict
 from trueline.core.threads import aside
+from trueline.errors import GatewayError
 from trueline.gateway.config import GatewayConfig
 from trueline.guard.passage import STOPS, NotOffered, Passage, Passed, Place, guarded_by
 from trueline.store import exchanges, holds, incidents
@@ -45,6 +46,10 @@ class Call:
         """The same question of the same user by the same route has the same digest, however often it is sent."""
         said, tools = [m.to_dict() for m in self.chat.messages], [dict(t) for t in self.chat.tools]
         return digest_of({"messages": said, "tools": tools, "route": self.route, **({"user": self.user} if self.user else {})})
+
+
+class TooManyHeld(GatewayError):
+    """So many replies wait for a person that none could be looked at in time."""
 
 
 class Answering:
@@ -102,6 +107,10 @@ class Answering:
         return done
 
     async def _held(self, e: Exchange, rule: ReviewRule, why: str, text: str, calls: tuple[ToolCall, ...]) -> Exchange:
+        if await aside(holds.waiting_of, self.store, e.key) >= self.config.most_held:
+            # one client must not bury what the others' people have to look at
+            told = f"{self.config.most_held} replies of this key wait for a person already, at most that many expected"
+            raise TooManyHeld(told, remedy="wait until some are decided")
         wanted = holds.HoldRule(rule.clause, rule.by, rule.approvals, float(rule.within_seconds), rule.reply)
         await aside(holds.create, self.store, e, wanted, text, calls, why)
         return replace(e, state="held", action="hold", clause=rule.clause)

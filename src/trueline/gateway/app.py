@@ -20,7 +20,7 @@ from trueline.core.clock import iso
 from trueline.core.guards import GuardPort
 from trueline.core.threads import aside
 from trueline.errors import DataError, ModelError, ModelUnavailable, StoreError, TruelineError
-from trueline.gateway.answering import Answering, Call
+from trueline.gateway.answering import Answering, Call, TooManyHeld
 from trueline.gateway.config import MAIN_ROUTE, GatewayConfig
 from trueline.gateway.holding import look, sweep, wait
 from trueline.gateway.keys import KeyRefused, who
@@ -39,6 +39,7 @@ RETRY_AFTER = 2  # seconds
 FAILURES: tuple[tuple[type[Exception], int, str, str], ...] = (
     (KeyRefused, 401, "authentication_error", ""),
     (DataError, 400, "invalid_request_error", ""),
+    (TooManyHeld, 429, "rate_limit_exceeded", ""),
     (GuardFailed, 503, "guard_unavailable", "this could not be checked, so it is not answered; try again later"),
     (StoreError, 503, "store_unavailable", "this could not be recorded, so it is not answered; try again later"),
     (ModelUnavailable, 503, "upstream_unavailable", "the model does not answer at the moment; try again later"),
@@ -166,7 +167,7 @@ def guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
         except Exception as e:  # noqa: BLE001 - told in the log, answered in the form of the API
             status, body = failure(e)
             tell(e, f"{request.method} {request.url.path}")
-            return JSONResponse(body, status, {"Retry-After": str(RETRY_AFTER)} if status == 503 else None)
+            return JSONResponse(body, status, {"Retry-After": str(RETRY_AFTER)} if status in (429, 503) else None)
 
     return run
 

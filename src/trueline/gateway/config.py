@@ -18,7 +18,7 @@ __all__ = ["MAIN_ROUTE", "GatewayConfig", "config_for"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayConfig(RunTimeRules):
     """`name`: the model's name on the wire; `identity`: JSON-able facts that decide its replies; `charter`: digest; `sampling`: where a
-    request is silent. `wait`, `heartbeat`, `poll`, `retry_window` in seconds; `largest` request in bytes. `keys_required`: a request
+    request is silent. `wait`, `heartbeat`, `poll`, `retry_window` in seconds; `largest` request in bytes; `most_held`: holds of one key that may wait at once. `keys_required`: a request
     without a valid key is refused."""
 
     name: str
@@ -30,6 +30,7 @@ class GatewayConfig(RunTimeRules):
     poll: float = 0.25
     retry_window: float = 900.0
     largest: int = 2_000_000
+    most_held: int = 500
     keys_required: bool = False
 
 

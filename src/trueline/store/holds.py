@@ -177,6 +177,13 @@ def queue(
         return tuple([h for h in found if wanted is None or entitling(wanted, h.by)][:limit])
 
 
+def waiting_of(store: Store, key: str | None) -> int:
+    """How many holds of a client's key wait."""
+    query = select(func.count()).select_from(holds.join(exchanges, exchanges.c.id == holds.c.exchange)).where(holds.c.state == "pending")
+    with store.read() as conn:
+        return int(conn.execute(query.where(exchanges.c.key.is_(None) if key is None else exchanges.c.key == key)).scalar_one())
+
+
 def decided(store: Store, *, roles: Iterable[str], limit: int) -> tuple[Hold, ...]:
     """The holds that were decided or expired last, the newest first; only those that one of these roles could decide."""
     query, wanted, found = select(holds).where(holds.c.state != "pending").order_by(holds.c.decided_at.desc()), set(roles), []
