@@ -81,11 +81,6 @@ def command(
     return 0
 
 
-def differing(first: Evaluation, other: Evaluation) -> list[str]:
-    """What makes two evaluations incomparable, as the gate sees it."""
-    return [what for what in ("charter", "suite", "settings", "graders") if getattr(first, what) != getattr(other, what)]
-
-
 def _system(text: str) -> SystemFile | None:
     from trueline.cli.targets import read_system
 
@@ -109,6 +104,7 @@ def _against(first: Evaluation, other: Evaluation, measure: str, origin: str) ->
 def scorecard(names: tuple[str, ...], evaluations: list[Evaluation]) -> dict[str, Any]:
     """By measure and target: failure rate with its interval, and the paired difference to the first where the two are comparable."""
     from trueline.cli.summary import summary
+    from trueline.gate.validity import differing
 
     first, sums = evaluations[0], [summary(e) for e in evaluations]
     measures: dict[str, list[dict[str, Any] | None]] = {}

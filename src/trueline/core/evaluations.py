@@ -62,7 +62,7 @@ class GradedReply:
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """What a run of a suite on a target found. Two evaluations may be compared only when `charter`, `suite`,
-    `settings` and `graders` agree (gate: INVALID otherwise).
+    `settings` and `graders` agree (gate: INVALID otherwise); the seed of the sampling, which stands among the settings, may differ.
 
     charter, suite: SHA-256. settings: sampling, samples a probe, prompt handling - everything but the target.
     identity: JSON-able facts that decide the target's replies. graders: identity of each grader by name, with

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from trueline.charter.probes import Measure
 from trueline.core.evaluations import Evaluation, GradedReply, attack_of
@@ -30,6 +31,22 @@ def alone(side: str, e: Evaluation) -> list[str]:
     return why
 
 
+def _settings(evaluation: Evaluation) -> dict[str, Any]:
+    """Without the seed of the sampling: it says which draw was taken, not how replies are drawn."""
+    sampling = evaluation.settings.get("sampling")
+    kept = {k: v for k, v in sampling.items() if k != "seed"} if isinstance(sampling, Mapping) else sampling
+    return {**evaluation.settings, "sampling": kept}
+
+
+def differing(first: Evaluation, other: Evaluation) -> list[str]:
+    """What makes two evaluations incomparable. Seeds may differ: two draws of one model (A/A) must be comparable, they try the gate itself."""
+    now, then = (
+        {"charter": e.charter, "suite": e.suite, "settings": _settings(e), "graders": {k: dict(v) for k, v in e.graders.items()}}
+        for e in (first, other)
+    )
+    return [what for what in now if now[what] != then[what]]
+
+
 def comparison(candidate: Evaluation, baseline: Evaluation | None, charter: str, measures: Iterable[Measure]) -> list[str]:
     """Why candidate and baseline cannot be decided on under this charter. `measures`: those with a margin."""
     why = []
@@ -39,9 +56,7 @@ def comparison(candidate: Evaluation, baseline: Evaluation | None, charter: str,
     if baseline is None:
         return why
     why += alone("baseline", baseline)
-    for what in ("charter", "suite", "settings", "graders"):
-        if getattr(candidate, what) != getattr(baseline, what):
-            why.append(f"{what} differs between candidate and baseline; evaluate both with the same {what}")
+    why += [f"{what} differs between candidate and baseline; evaluate both with the same {what}" for what in differing(candidate, baseline)]
     ours, theirs = ({(r.probe, r.sample) for r in e.rows} for e in (candidate, baseline))
     if not why and ours != theirs:
         why.append(f"{len(ours ^ theirs)} replies stand on one side only though the suite is the same; evaluate both again")
