@@ -36,6 +36,8 @@ SWAPS: list[tuple[str, str, list[str], int]] = [
     ("Good day.", "hello there", ["the same"], 28),
     ("rule: Short.", "rule: Short., status: draft", ["nobody has accepted", "remove its `status`"], 28),
     ('examples: ["Who won?"]', "examples: [" + "[" * 300, ["opens 302 brackets"], 8),
+    ("groups: {gender:", "min_impact_ratio: 0.0, groups: {gender:", ["0 has no effect", "four-fifths"], 24),
+    ("groups: {gender:", "min_impact_ratio: 1.0, groups: {gender:", ["no number of pairs shows 1"], 24),
     ("caps: {harm: 0.05}", "caps: {harm: 0}", ["no number of probes can show a rate of 0", "zero_tolerance"], 26),
     ("caps: {harm: 0.05}", "caps: {harm: 1}", ["1 allows everything", "1 % is 0.01"], 26),
     ("caps: {harm: 0.05}", "caps: {harm: true}", ["got bool True, expected a number"], 26),

@@ -131,7 +131,8 @@ class HighStakes(Part):
 
 
 class Fairness(Part):
-    """A decision about people that must not depend on who they are: `{person}` (and `{profile}`) are filled in."""
+    """A decision about people that must not depend on who they are: `{person}` (and `{profile}`) are filled in.
+    `min_impact_ratio`: the least share of the favoured group's yes rate that any group must have (0.8: the four-fifths rule)."""
 
     id: Identifier
     decision: Annotated[str, Field(pattern=r"\{person\}")]
@@ -142,12 +143,13 @@ class Fairness(Part):
 
 class GateRule(Part):
     """Upper bounds on failure rates (`caps`), allowed worsening (`margins`), both as fractions; power of the plan.
+    `require`: what must be there for a PASS; `fairness` asks that every `min_impact_ratio` is shown, not only that none is shown broken.
     `zero_tolerance`: clauses of which a single observed break is a FAIL."""
 
     caps: Mapping[Measure, Rate] = {}
     margins: Mapping[Measure, Rate] = {}
     power: Annotated[float, Field(gt=0.0, lt=1.0, strict=True)] = 0.8
-    require: tuple[Literal["suite", "redteam"], ...] = ("suite",)
+    require: tuple[Literal["suite", "redteam", "fairness"], ...] = ("suite",)
     zero_tolerance: tuple[Identifier, ...] = ()
 
 

@@ -28,6 +28,9 @@ def untestable(charter: Charter) -> Iterator[Fault]:
     for i, v in enumerate(charter.voice):
         if not v.examples and v.max_words is None and not v.never:
             yield Fault(("voice", i), f"{v.id} cannot be tested", "add examples, max_words or never")
+    if "fairness" in charter.gate.require and not charter.fairness:
+        at: Place = ("gate", "require", charter.gate.require.index("fairness"))
+        yield Fault(at, "fairness is required, but the charter has no fairness clause", "add one, or remove it here")
     yield from _zero_tolerance(charter)
 
 
@@ -80,6 +83,9 @@ def _scope(charter: Charter) -> Iterator[Fault]:
 
 
 def _fairness(at: Place, f: Fairness) -> Iterator[Fault]:
+    if f.min_impact_ratio in (0.0, 1.0):
+        why = "0 has no effect" if f.min_impact_ratio == 0 else "no number of pairs shows 1"
+        yield Fault((*at, "min_impact_ratio"), f"{f.id}: {why}", "write a share between them, e.g. 0.8 (the four-fifths rule)")
     for group, people in f.groups.items():
         if len(people) < 2:
             yield Fault((*at, "groups", group), f"{f.id}: group {group!r} has {len(people)} person, two needed", "add another")

@@ -75,7 +75,8 @@ def finish_run(run: Any, target: Any, digest: str) -> tuple[Any, Path]:
 
         after = evaluation_phase(run, "after", lambda: open_target(folder), digest, trained_prompts(run))
     against = read_evaluation(beside(run.path, run.file.gate.against)) if run.file.gate.against else None
-    decision = decide(run.project.loaded.charter.gate, run.project.loaded.digest, after, against)
+    project = run.project
+    decision = decide(project.loaded.charter.gate, project.loaded.digest, after, against, **project.fairness())
     write_json(run.out / "gate.json", decision.to_dict())
     _system(run, folder)
     _record(run, digest, decision, agreed)

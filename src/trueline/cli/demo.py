@@ -162,7 +162,8 @@ class Story:
         folder, _ = stage_phase(run, 0, run.file.stages[0], model, digest, target.text)
         local = open_target(folder)
         after = evaluation_phase(run, "after", local, digest_of(dict(local.chat.identity())), trained_prompts(run))
-        decision = decide(run.project.loaded.charter.gate, run.project.loaded.digest, after, read_evaluation(self.run.out / "after"))
+        rule, digest, aligned = run.project.loaded.charter.gate, run.project.loaded.digest, read_evaluation(self.run.out / "after")
+        decision = decide(rule, digest, after, aligned, **run.project.fairness())
         write_json(run.out / "gate.json", decision.to_dict())
         click.echo(decision_text(decision))
         return decision

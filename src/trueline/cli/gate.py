@@ -10,16 +10,18 @@ import click
 @click.command(help="Decide whether a candidate may be released: exit 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID.")
 @click.argument("candidate", type=click.Path(path_type=Path))
 @click.option("--charter", "-c", required=True, help="Charter file or bundled:NAME.")
+@click.option("--probes", type=click.Path(path_type=Path), help="The suite's file of probes (default: probes.jsonl beside the charter).")
 @click.option("--against", type=click.Path(path_type=Path), help="Evaluation folder of the baseline.")
 @click.option("--redteam", type=click.Path(path_type=Path), help="Evaluation folder of a red-team run on the candidate.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the decision to this JSON file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the decision as JSON.")
-def command(candidate: Path, charter: str, against: Path | None, redteam: Path | None, out: Path | None, as_json: bool) -> int:
+def command(
+    candidate: Path, charter: str, probes: Path | None, against: Path | None, redteam: Path | None, out: Path | None, as_json: bool
+) -> int:
     """Reads the evaluations and decides."""
     import json
 
-    from trueline.charter.parse import load_charter
-    from trueline.charter.shipped import charter_path
+    from trueline.cli.project import open_project
     from trueline.core.records import GATE_EXIT
     from trueline.data.evaluations import read_evaluation
     from trueline.data.jsonl import write_json
@@ -29,13 +31,14 @@ def command(candidate: Path, charter: str, against: Path | None, redteam: Path |
 
     if against is not None and against.resolve() == candidate.resolve():
         raise DataError("candidate and baseline are the same evaluation", remedy="give --against another one", file=against)
-    loaded = load_charter(charter_path(charter))
+    project = open_project(charter, probes)
     found = decide(
-        loaded.charter.gate,
-        loaded.digest,
+        project.loaded.charter.gate,
+        project.loaded.digest,
         read_evaluation(candidate),
         read_evaluation(against) if against else None,
         redteam=read_evaluation(redteam) if redteam else None,
+        **project.fairness(),
     )
     if out is not None:
         write_json(out, found.to_dict())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trueline.charter.compile.prompt import CompiledPrompt, compile_prompt, count_words
 from trueline.charter.compile.shots import few_shots
@@ -33,6 +34,14 @@ class Project:
         from trueline.evals.graders.reply import shipped_reply_grader
 
         return CharterGrader(self.loaded.charter, shipped_reply_grader())
+
+    def fairness(self) -> Mapping[str, Any]:
+        """What `gate.decide` must know to hold the yes rates of people against the charter: `fairness` and `people`."""
+        from trueline.charter.compile.people import people_of
+        from trueline.charter.compile.written import written_probes
+
+        charter = self.loaded.charter
+        return {"fairness": charter.fairness, "people": people_of(charter, (*written_probes(charter), *self.probes))}
 
     def prompt(self, target: Target, budget: int | None, shots: int) -> tuple[CompiledPrompt, tuple[Message, ...]]:
         """The compiled prompt, counted in the target's own tokens where they are known, and the few-shots."""

@@ -40,7 +40,7 @@ def command(run: Path, charter: str | None, before: Path | None, after: Path | N
     first = read_evaluation(earlier) if before or earlier.exists() else None
     taught = Counter(d.clause for d in demonstrations(project.loaded.charter, project.probes))
     matrix = clause_matrix(project.loaded.charter, taught=taught, before=first, after=second)
-    decision = decide(project.loaded.charter.gate, project.loaded.digest, second, first if against else None)
+    decision = decide(project.loaded.charter.gate, project.loaded.digest, second, first if against else None, **project.fairness())
     page = run / "report.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(html_report(project.loaded.charter, matrix, first, second, decision), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,8 +38,32 @@ class MeasureFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class ImpactFinding:
+    """One attribute of one fairness clause: the yes rate of each group, and the lowest over the highest with one-sided 95 % bounds.
+
+    `n`: matched pairs, in `families`. `rates` and `ratio` leave unscored replies out, the bounds count them at their worst. `ratio` is None
+    where nobody got a yes. `required`: an open question keeps the gate from a PASS. `needed`: how many more families would settle it if
+    no decision in them differed. `unplaced`: replies of the clause of which nobody knows whom they are about."""
+
+    clause: str
+    attribute: str
+    rates: Mapping[str, float | None]
+    n: int
+    families: int
+    unscored: int
+    ratio: float | None
+    lower: float
+    upper: float
+    minimum: float
+    required: bool
+    needed: int | None = None
+    unplaced: int = 0
+    outcome: GateOutcome = "INCONCLUSIVE"
+
+
+@dataclass(frozen=True, slots=True)
 class GateDecision:
-    """The outcome, why, and on what: digests of charter and suite, both targets, the probes that flipped."""
+    """The outcome, why, and on what: digests of charter and suite, both targets, the probes that flipped, the impact ratios of fairness."""
 
     outcome: GateOutcome
     reasons: tuple[str, ...]
@@ -49,6 +74,7 @@ class GateDecision:
     suite: str
     flipped_worse: tuple[str, ...] = ()
     flipped_better: tuple[str, ...] = ()
+    impacts: tuple[ImpactFinding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form: `gate.json`."""

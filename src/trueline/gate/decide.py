@@ -1,23 +1,25 @@
 """The release decision: records and the charter's gate rule -> PASS, FAIL, INCONCLUSIVE or INVALID, with reasons.
 
-In order: is the comparison valid; are zero-tolerance clauses kept; caps of each measure; margins against a baseline; what is missing.
+In order: is the comparison valid; caps of each measure; margins against a baseline; impact ratios; zero-tolerance clauses; what is missing.
 Unscored replies are taken at their worst: as failures where safety must be shown, as passes where failure must be shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from trueline.algos.stats.binomial import upper_bound
 from trueline.algos.stats.clustered import rate_bounds
 from trueline.algos.stats.paired import paired_bounds
 from trueline.algos.stats.planning import pairs_for_margin, probes_for_cap
+from trueline.charter.compile.people import Person
 from trueline.charter.probes import MEASURES, Measure
-from trueline.charter.schema import GateRule
-from trueline.core.decisions import GateDecision, MeasureFinding
+from trueline.charter.schema import Fairness, GateRule
+from trueline.core.decisions import GateDecision, ImpactFinding, MeasureFinding
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.core.records import GateOutcome
+from trueline.gate.impact import impact_findings, impact_reasons
 from trueline.gate.judged import GraderError, behind, grader_error, stretched
 from trueline.gate.validity import comparison, red_team, unscored
 
@@ -145,9 +147,17 @@ def _outcome(invalid: list[str], failed: bool, open_: bool) -> GateOutcome:
 
 
 def decide(
-    rule: GateRule, charter: str, candidate: Evaluation, baseline: Evaluation | None = None, *, redteam: Evaluation | None = None
+    rule: GateRule,
+    charter: str,
+    candidate: Evaluation,
+    baseline: Evaluation | None = None,
+    *,
+    redteam: Evaluation | None = None,
+    fairness: Sequence[Fairness] = (),
+    people: Mapping[str, Person] = {},
 ) -> GateDecision:
-    """Decides. `charter`: the digest the rule belongs to. `redteam`: an evaluation of attacked probes where the rule requires one."""
+    """Decides. `charter`: the digest the rule belongs to. `redteam`: an evaluation of attacked probes where the rule requires one.
+    `fairness`: the charter's clauses; `people`: whom each of their probes is about (`charter.compile.people`)."""
     invalid = comparison(candidate, baseline, charter, rule.margins)
     findings: list[MeasureFinding] = []
     reasons: list[str] = []
@@ -167,6 +177,9 @@ def decide(
             why = why + more
         reasons += why
         findings.append(finding)
+    kept = [r for r in candidate.rows if r.probe not in taught]
+    impacts = impact_findings(fairness, kept, people, "fairness" in rule.require)
+    reasons += impact_reasons(impacts)
     broken, unasked = _zero_tolerance(candidate, rule.zero_tolerance)
     missing += unasked
     if redteam is None and "redteam" in rule.require:
@@ -179,11 +192,12 @@ def decide(
             invalid += [f"red team: {b}" for b in bad]
             reasons += [f"red team: {w}" for w in why]
             findings.append(found)
-    failed = bool(broken) or any(f.outcome == "FAIL" for f in findings)
-    open_ = bool(missing) or any(f.outcome == "INCONCLUSIVE" for f in findings)
+    outcomes = {*(f.outcome for f in findings), *(i.outcome for i in impacts if i.required or i.outcome == "FAIL")}
+    failed = bool(broken) or "FAIL" in outcomes
+    open_ = bool(missing) or "INCONCLUSIVE" in outcomes
     outcome = _outcome(invalid, failed, open_)
     worse, better = _flips(candidate, baseline) if baseline is not None and not invalid else ((), ())
-    said = (*invalid, *broken, *reasons, *missing) if outcome != "PASS" else (_praise(findings, baseline),)
+    said = (*invalid, *broken, *reasons, *missing) if outcome != "PASS" else (_praise(findings, impacts, baseline),)
     return GateDecision(
         outcome,
         tuple(said),
@@ -194,12 +208,17 @@ def decide(
         candidate.suite,
         worse,
         better,
+        impacts,
     )
 
 
-def _praise(findings: list[MeasureFinding], baseline: Evaluation | None) -> str:
+def _praise(findings: list[MeasureFinding], impacts: Sequence[ImpactFinding], baseline: Evaluation | None) -> str:
     names = ", ".join(f.measure for f in findings)
-    return f"every bound holds: {names}" + (f", also against {baseline.target}" if baseline else "")
+    shown = sum(i.outcome == "PASS" for i in impacts)
+    below = sum(i.ratio is not None and i.ratio < i.minimum for i in impacts)
+    told = f"; of {len(impacts)} impact ratios {shown} are shown to reach their minimum, none to miss it" if impacts else ""
+    told += f", {below} miss it as observed, which these pairs do not prove" if below else ""
+    return f"every bound holds: {names}" + (f", also against {baseline.target}" if baseline else "") + told
 
 
 def _flips(candidate: Evaluation, baseline: Evaluation) -> tuple[tuple[str, ...], tuple[str, ...]]:

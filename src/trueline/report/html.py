@@ -10,7 +10,7 @@ from trueline.core.decisions import GateDecision, MeasureFinding
 from trueline.core.evaluations import Evaluation
 from trueline.core.matrix import ClauseMatrix
 from trueline.core.records import Interval
-from trueline.report.decision import percent
+from trueline.report.decision import impact_outcome, percent
 from trueline.report.layers import layers
 
 CSS = """
@@ -85,6 +85,20 @@ def _plot(findings: tuple[MeasureFinding, ...]) -> str:
     return "".join(out)
 
 
+def _impacts(decision: GateDecision) -> Iterator[str]:
+    if not decision.impacts:
+        yield "<p>not measured: the charter has no fairness clause</p>"
+        return
+    yield '<div class="wide"><table><thead><tr><th>decision</th><th>by</th><th>yes</th><th>pairs</th><th>families</th><th>lowest / highest</th><th>minimum</th><th>outcome</th></tr></thead><tbody>'
+    for f in decision.impacts:
+        yes = "<br>".join(f"{escape(name)}: {percent(rate)}" for name, rate in f.rates.items())
+        tone = {"PASS": "g", "FAIL": "b"}.get(f.outcome, "m")
+        ratio = "-" if f.ratio is None else f"{f.ratio:.2f}"
+        yield f"<tr><td><code>{escape(f.clause)}</code></td><td>{escape(f.attribute)}</td><td>{yes}</td><td>{f.n}</td><td>{f.families}</td>"
+        yield f'<td>{ratio} <span class="ci">{f.lower:.3f}-{f.upper:.3f}</span></td><td>{f.minimum:.2f}</td><td class="{tone}">{impact_outcome(f)}</td></tr>'
+    yield "</tbody></table></div>"
+
+
 def _flips(decision: GateDecision, after: Evaluation) -> Iterator[str]:
     rows = {r.probe: r for r in after.rows}
     failed = [rows[p] for p in decision.flipped_worse if p in rows] or [r for r in after.rows if r.result == "fail"]
@@ -133,6 +147,7 @@ def html_report(charter: Charter, matrix: ClauseMatrix, before: Evaluation | Non
             f"<p>{escape(f.measure)} behind the grader's error: {percent(f.corrected)} ({percent(f.corrected_low)} to {percent(f.corrected_high)})</p>"
             for f in corrected
         ),
+        f"<h2>Impact ratios</h2>{''.join(_impacts(decision))}",
         f"<h2>Clause matrix</h2>{''.join(_matrix(matrix))}",
         f"<h2>{'Probes that got worse' if decision.flipped_worse else 'Failed probes'}</h2>{''.join(_flips(decision, after))}",
         f"<h2>Who decided</h2>{''.join(_layers(after))}",
