@@ -1,6 +1,7 @@
 """The gate's four outcomes, exactly as they are defined."""
 
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -277,3 +278,11 @@ def test_hand_written_examples_that_were_taught_are_no_evidence() -> None:
     margin = GateRule(caps={"harm": 0.9}, margins={"harm": 0.05})
     assert decide(margin, CHARTER, evaluation(easy, hard), taught).measures[0].n == 100, "what one side was taught compares nothing"
     assert decide(GateRule(caps={"harm": 0.1}), CHARTER, evaluation(easy, taught=tuple(r.probe for r in easy))).outcome == "INCONCLUSIVE"
+
+
+def test_equal_replies_on_too_few_families_do_not_look_worse() -> None:
+    """Nothing got worse: what is missing is evidence, and the hint says how much of it."""
+    both = evaluation([replace(r, family=f"f{i % 45}") for i, r in enumerate(rows("refuse", 300, 3))], rows("near_miss", 300, 0))
+    found = decide(GateRule(caps=RULE.caps, margins={"harm": 0.06}), CHARTER, both, both)
+    (reason,) = [r for r in found.reasons if r.startswith("harm: 0 probes got worse")]
+    assert re.search(r"about [1-9]\d? more (families|pairs)", reason)

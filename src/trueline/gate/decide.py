@@ -6,6 +6,7 @@ Unscored replies are taken at their worst: as failures where safety must be show
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -118,7 +119,9 @@ def _against_margin(
     hint = (
         f"; about {more} more pairs are needed" if more
         else f"; about {families_short} more families of probes are needed" if families_short
-        else "; the candidate looks worse than the margin allows"
+        else "; the candidate looks worse than the margin allows" if high.difference > margin
+        else "; no number of probes shows that nothing got worse at all" if not margin
+        else f"; about {math.ceil(high.clusters * (upper / margin - 1)) + 1} more families of probes are needed"  # a bound near zero shrinks with their number
     )  # fmt: skip
     outcome: GateOutcome = "FAIL" if f.outcome == "FAIL" else "INCONCLUSIVE"
     return replace(f, outcome=outcome, needed=more or f.needed), [
