@@ -11,6 +11,7 @@ import torch
 from trueline.charter.turns import Message
 from trueline.core.clock import generator
 from trueline.engine.templates import encode_completion
+from trueline.train.head import body_of, form_of, picked_logps
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,9 @@ def batches(lengths: Sequence[int], budget: int, seed: int, epoch: int) -> list[
 
 @dataclass(frozen=True, slots=True)
 class Padded:
-    """ids, attention: (rows, length) right-padded; keep: (rows, length - 1), True where the next token counts."""
+    """ids: (rows, length), padded on the right; keep: (rows, length - 1), True where the next token counts."""
 
     ids: torch.Tensor
-    attention: torch.Tensor
     keep: torch.Tensor
 
 
@@ -67,23 +67,24 @@ def pad(rows: Sequence[Row], pad_id: int, device: torch.device) -> Padded:
     """Stacks rows, padded on the right; padding is masked by length, never by id."""
     length = max(len(r) for r in rows)
     ids = torch.full((len(rows), length), pad_id)
-    attention = torch.zeros((len(rows), length), dtype=torch.long)
     keep = torch.zeros((len(rows), length - 1), dtype=torch.bool)
     for i, r in enumerate(rows):
         ids[i, : len(r)] = torch.tensor(r.prompt + r.completion)
-        attention[i, : len(r)] = 1
         keep[i, len(r.prompt) - 1 : len(r) - 1] = True
-    return Padded(ids.to(device), attention.to(device), keep.to(device))
+    return Padded(ids.to(device), keep.to(device))
 
 
 def token_logps(model: Any, batch: Padded) -> torch.Tensor:
     """Log-probabilities of the counted tokens, shape (rows, length - 1), zero elsewhere. The vocabulary is projected at
-    counted positions only."""
-    hidden = model.base_model(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).last_hidden_state[:, :-1]
-    logits = model.get_output_embeddings()(hidden[batch.keep]).float()
-    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    if cap:
-        logits = cap * torch.tanh(logits / cap)
-    picked = torch.log_softmax(logits, dim=-1).gather(1, batch.ids[:, 1:][batch.keep][:, None])[:, 0]
+    counted positions only. No attention mask goes in: what stands to the right, no causal model sees."""
+    form = form_of(model)
+    targets = batch.ids[:, 1:][batch.keep]
+    if form.direct:
+        head = model.get_output_embeddings()
+        hidden = body_of(model)(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1][batch.keep]
+        picked = picked_logps(hidden, head.weight, head.bias, targets, form)
+    else:
+        logits = model(input_ids=batch.ids, use_cache=False).logits[:, :-1][batch.keep].float()
+        picked = torch.log_softmax(logits, dim=-1).gather(1, targets[:, None])[:, 0]
     out = torch.zeros(batch.keep.shape, device=picked.device, dtype=picked.dtype)
     return out.masked_scatter(batch.keep, picked)

@@ -71,7 +71,7 @@ def head_of(model: Any) -> Any:
 def rewards(local: LocalModel, rows: Sequence[Row], pad_id: int) -> torch.Tensor:
     """The reward of every row, read at its last token, shape (rows,)."""
     batch = pad(rows, pad_id, local.device)
-    hidden = local.model.base_model(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).last_hidden_state
+    hidden = local.model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
     last = torch.tensor([len(r) - 1 for r in rows], device=local.device)
     at = torch.arange(len(rows), device=local.device)
     out = head_of(local.model)(hidden[at, last])[:, 0].float()

@@ -1,7 +1,7 @@
-"""Prefix sharing: chosen and rejected behind one copy of the prompt, which they see, while they do not see each other.
+"""Prefix sharing: the replies behind one copy of the prompt, which they see, while they do not see each other.
 
-One row is [prompt | chosen | rejected] with the rejected positions set back to the end of the prompt, and an additive mask
-(2410.20305). Whether a loaded model computes that correctly is decided numerically on it, never by its name.
+Whether a loaded model computes that correctly is decided numerically on it and on the very data, value and gradient, never by
+its name. `pair_logps` is the plain form, two rows a pair, which every model computes.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from typing import Any
 import torch
 
 from trueline.train.batching import Row, pad, token_logps
+from trueline.train.head import body_of, form_of, picked_logps
+from trueline.train.layout import Group, Layout, lay_out, mask_of
 
-TOLERANCE = 1e-3  # nats on a pair's log-probability difference, float32
+TOLERANCE = 1e-3  # nats on a pair's log-probability, float32
+SLACK = 1e-2  # relative, on the gradient
 
 
 def pair_logps(
@@ -24,57 +27,78 @@ def pair_logps(
     return sums[: len(chosen)], sums[len(chosen) :]
 
 
+def hidden_of(model: Any, layout: Layout) -> torch.Tensor:
+    """Last hidden states of a layout, (rows, width, d)."""
+    dtype = next(model.parameters()).dtype
+    mask = mask_of(layout, model.config.get_text_config(), dtype)
+    out = body_of(model)(input_ids=layout.ids, attention_mask=mask, position_ids=layout.positions, use_cache=False).last_hidden_state
+    assert isinstance(out, torch.Tensor)
+    return out
+
+
+def layout_logps(model: Any, layout: Layout) -> torch.Tensor:
+    """Log-probabilities of all counted tokens of a layout, (counted,) float32."""
+    hidden = hidden_of(model, layout)[layout.row, layout.at]
+    head, form = model.get_output_embeddings(), form_of(model)
+    if not form.direct:
+        raise ValueError("the output layer of this model is not a plain, scaled or capped linear layer")
+    return picked_logps(hidden, head.weight, head.bias, layout.target, form)
+
+
+def groups_of(chosen: Sequence[Row], rejected: Sequence[Row]) -> list[list[Group]]:
+    """One row a pair, the prompt once. Needs chosen[i].prompt == rejected[i].prompt."""
+    return [[Group(c.prompt, (c.completion, r.completion))] for c, r in zip(chosen, rejected, strict=True)]
+
+
 def shared_logps(
     model: Any, chosen: Sequence[Row], rejected: Sequence[Row], pad_id: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same sums with the prompt computed once a pair. Needs chosen[i].prompt == rejected[i].prompt."""
-    lengths = [len(c) + len(r.completion) for c, r in zip(chosen, rejected, strict=True)]
-    n, width = len(lengths), max(lengths)
-    ids = torch.full((n, width), pad_id)
-    positions = torch.zeros((n, width), dtype=torch.long)
-    allowed = torch.zeros((n, width, width), dtype=torch.bool)
-    causal = torch.tril(torch.ones((width, width), dtype=torch.bool))
-    rows_i, at_i, next_i, side = [], [], [], []
-    for i, (c, r) in enumerate(zip(chosen, rejected, strict=True)):
-        p, k, m = len(c.prompt), len(c.completion), len(r.completion)
-        ids[i, : p + k + m] = torch.tensor(c.prompt + c.completion + r.completion)
-        positions[i, : p + k] = torch.arange(p + k)
-        positions[i, p + k : p + k + m] = torch.arange(p, p + m)
-        allowed[i] = causal
-        allowed[i, p + k : p + k + m, p : p + k] = False
-        # a token is predicted from the one before it; the first of each completion from the prompt's last
-        at = [p - 1, *range(p, p + k - 1), p - 1, *range(p + k, p + k + m - 1)]
-        rows_i += [i] * (k + m)
-        at_i += at
-        next_i += list(range(p, p + k + m))
-        side += [i] * k + [n + i] * m
-    diagonal = torch.eye(width, dtype=torch.bool)
-    mask = torch.zeros((n, 1, width, width)).masked_fill(~(allowed | diagonal)[:, None], torch.finfo(torch.float32).min)
-    hidden = model.base_model(
-        input_ids=ids.to(device), attention_mask=mask.to(device), position_ids=positions.to(device), use_cache=False
-    ).last_hidden_state
-    rows_t, at_t, next_t = (torch.tensor(x, device=device) for x in (rows_i, at_i, next_i))
-    logits = model.get_output_embeddings()(hidden[rows_t, at_t]).float()
-    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    if cap:
-        logits = cap * torch.tanh(logits / cap)
-    picked = torch.log_softmax(logits, dim=-1).gather(1, ids.to(device)[rows_t, next_t][:, None])[:, 0]
-    sums = torch.zeros(2 * n, device=device).index_add(0, torch.tensor(side, device=device), picked)
-    return sums[:n], sums[n:]
+    """The same sums as `pair_logps` with the prompt computed once a pair."""
+    layout = lay_out(groups_of(chosen, rejected), pad_id, device)
+    sums = torch.zeros(len(layout.ends), device=device).index_add(0, layout.reply, layout_logps(model, layout))
+    return sums[0::2], sums[1::2]
 
 
-@torch.no_grad()
+def hidden_ends(
+    model: Any, chosen: Sequence[Row], rejected: Sequence[Row], pad_id: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Last hidden state of each side, both (pairs, d), with the prompt computed once a pair: what a reward model reads. `model` needs
+    `base_model` and `config` alone."""
+    layout = lay_out(groups_of(chosen, rejected), pad_id, device)
+    ends = hidden_of(model, layout)[layout.ends[:, 0], layout.ends[:, 1]]
+    return ends[0::2], ends[1::2]
+
+
+def _value_and_gradient(form: Any, model: Any, *given: Any) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
+    c, r = form(model, *given)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    gradient = torch.autograd.grad((c - r).mean(), parameters, allow_unused=True)
+    return torch.stack([c, r]).detach(), list(gradient)
+
+
+def _apart(mine: Sequence[torch.Tensor | None], theirs: Sequence[torch.Tensor | None]) -> float:
+    """The norm of the difference of two gradients over the norm of the second."""
+    both = [(a, b) for a, b in zip(mine, theirs, strict=True) if a is not None and b is not None]
+    apart = sum(float((a - b).float().pow(2).sum()) for a, b in both)
+    return float((apart / max(sum(float(b.float().pow(2).sum()) for _, b in both), 1e-30)) ** 0.5)
+
+
 def can_share(model: Any, chosen: Sequence[Row], rejected: Sequence[Row], pad_id: int, device: torch.device) -> tuple[bool, str]:
     """Whether the model computes the shared form correctly on a sample of this very data, and the reason in words."""
     sample = sorted(range(len(chosen)), key=lambda i: -len(chosen[i]))[:4]
     c, r = [chosen[i] for i in sample], [rejected[i] for i in sample]
     if any(a.prompt != b.prompt for a, b in zip(c, r, strict=True)):
         return False, "chosen and rejected have different prompt tokens"
+    given = (c, r, pad_id, device)
     try:
-        mine, theirs = shared_logps(model, c, r, pad_id, device), pair_logps(model, c, r, pad_id, device)
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as e:
+        mine, my_gradient = _value_and_gradient(shared_logps, model, *given)
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as e:
         return False, f"the model does not take a 4D mask ({type(e).__name__})"
-    worst = max(float((a - b).abs().max()) for a, b in zip(mine, theirs, strict=True))
-    if worst < TOLERANCE:
-        return True, f"shared equals unshared within {worst:.1e} nats on {len(sample)} pairs"
-    return False, f"shared and unshared differ by {worst:.1e} nats on {len(sample)} pairs, more than {TOLERANCE:.0e}"
+    theirs, their_gradient = _value_and_gradient(pair_logps, model, *given)
+    worst = float((mine - theirs).abs().max())
+    if not worst < TOLERANCE:
+        return False, f"shared and unshared differ by {worst:.1e} nats on {len(sample)} pairs, more than {TOLERANCE:.0e}"
+    apart = _apart(my_gradient, their_gradient)
+    if not apart < SLACK:
+        return False, f"the gradients of shared and unshared differ by {100 * apart:.1f} % on {len(sample)} pairs"
+    return True, f"shared equals unshared within {worst:.1e} nats and {100 * apart:.1g} % of the gradient on {len(sample)} pairs"
