@@ -1,7 +1,7 @@
 """The loop that all methods share: seeded order, exact resume, metrics, alarms.
 
 In order, for every step: take the next batch, its loss, the gradient, clip, step, write a line of metrics; every
-`SAVE_SECONDS` a checkpoint. Left out on purpose: several processes and mixed precision (they belong to scale, not to truth).
+`SAVE_SECONDS` a checkpoint. Left out on purpose: several processes (they belong to scale, not to truth).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 
 from trueline.errors import TrainingError
 from trueline.train.checkpoint import save_checkpoint
+from trueline.train.precision import Master
 
 SAVE_SECONDS = 20.0  # between checkpoints
 StepLoss = Callable[[list[int]], tuple[torch.Tensor, dict[str, float]]]
@@ -59,8 +60,17 @@ def _forget_after(log: Path, step: int) -> None:
     os.replace(beside, log)
 
 
-def _trainable(model: Any) -> dict[str, torch.Tensor]:
-    return {n: p for n, p in model.named_parameters() if p.requires_grad}
+def _optimizer(parameters: dict[str, torch.Tensor], settings: LoopSettings) -> torch.optim.Optimizer:
+    decayed = [p for p in parameters.values() if p.dim() >= 2]
+    plain = [p for p in parameters.values() if p.dim() < 2]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=(0.9, 0.99), fused=True)
+
+
+def _no_dropout(model: Any) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0  # a reply's likelihood must not depend on luck
 
 
 def run_loop(
@@ -72,27 +82,28 @@ def run_loop(
     key: str,
     state: dict[str, Any] | None,
     progress: Progress | None = None,
+    master: Master | None = None,
 ) -> dict[str, float]:
-    """Runs the batches of `plan` (indices), from the checkpoint `state` if there is one. Returns the last metrics."""
-    parameters = _trainable(model)
-    decayed = [p for p in parameters.values() if p.dim() >= 2]
-    plain = [p for p in parameters.values() if p.dim() < 2]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=(0.9, 0.99), fused=True)
+    """Runs the batches of `plan` (indices), from the checkpoint `state` if there is one. Returns the last metrics. `master`: what
+    `computing_in` gave; without one the weights are trained as they are."""
+    if master is None:
+        own = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        master = Master(own, own)
+    parameters = master.weights
+    optimizer = _optimizer(parameters, settings)
     first = 0
     if state is not None:
         with torch.no_grad():
             for name, p in parameters.items():
                 p.copy_(state["weights"][name])
+        master.push()
         optimizer.load_state_dict(state["optimizer"])
         first = int(state["step"])
     folder.mkdir(parents=True, exist_ok=True)
     _forget_after(folder / "metrics.jsonl", first)
     saved, metrics = time.monotonic(), dict[str, float]()
     model.train()
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0  # a reply's likelihood must not depend on luck
+    _no_dropout(model)
     with (folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
         for step in range(first, len(plan)):
             loss, metrics = step_loss(plan[step])
@@ -100,12 +111,14 @@ def run_loop(
             if not math.isfinite(value):
                 raise _alarm(folder, step, plan[step], "loss", value)
             torch.autograd.backward(loss)
+            master.pull()
             norm = float(torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip))
             if not math.isfinite(norm):  # a finite loss can have an infinite gradient; one step of it destroys the weights
                 raise _alarm(folder, step, plan[step], "gradient norm", norm)
             for group in optimizer.param_groups:
                 group["lr"] = _rate(step, len(plan), settings)
             optimizer.step()
+            master.push()
             optimizer.zero_grad(set_to_none=True)
             metrics = {"loss": value, "gradient_norm": norm, **metrics}
             log.write(json.dumps({"step": step + 1, "of": len(plan), **{k: round(v, 6) for k, v in metrics.items()}}) + "\n")

@@ -18,17 +18,20 @@ from trueline.errors import TrainingError
 from trueline.train.batching import batches, make_row, pad, token_logps
 from trueline.train.checkpoint import load_checkpoint
 from trueline.train.loop import LoopSettings, Progress, run_loop
+from trueline.train.precision import computing_in, resolve
 
 
 @dataclass(frozen=True, slots=True)
 class SftSettings:
-    """epochs over the data; batch_tokens: padded tokens a step; max_tokens: longest row kept."""
+    """epochs over the data; batch_tokens: padded tokens a step; max_tokens: longest row kept; precision: auto, float32 or
+    bfloat16 (with a float32 master of the weights)."""
 
     epochs: int = 2
     lr: float = 1e-3
     batch_tokens: int = 4096
     max_tokens: int = 1024
     seed: int = 0
+    precision: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ def run_sft(
     rows = [r for r in made if r is not None]
     if not rows:
         raise TrainingError(f"none of {len(examples)} examples fits {limit} tokens", remedy="raise max_tokens or shorten the examples")
-    key = digest_of(["sft", local.digest, [e.digest() for e in examples], vars_of(settings)])
+    precision = resolve(settings.precision, local.device)
+    key = digest_of(["sft", local.digest, [e.digest() for e in examples], vars_of(settings), precision])
     plan = [b for epoch in range(settings.epochs) for b in batches([len(r) for r in rows], settings.batch_tokens, settings.seed, epoch)]
     pad_id = local.tokenizer.pad_token_id or 0
 
@@ -61,7 +65,8 @@ def run_sft(
         return -logps.sum() / counted, {"tokens": float(counted)}
 
     state = load_checkpoint(folder, key)
-    metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress)
+    with computing_in(local.model, precision) as master:
+        metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, master)
     return TrainReport(len(plan), len(rows), len(examples) - len(rows), metrics)
 
 
