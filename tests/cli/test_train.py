@@ -66,6 +66,21 @@ def test_dpo_measures_on_prompts_that_were_held_out(folder: Path, capsys: pytest
     assert json.loads((folder / "dpo" / "train.json").read_text())["accuracy_after"] == told["accuracy_after"]
 
 
+def test_preference_losses_by_name_say_their_reference_and_trend(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--epochs", "4", "--lr", "0.005", "--batch-tokens", "512"]
+    code, told = train(folder, capsys, "dpo", "pairs.jsonl.gz", "--loss", "simpo", "--gamma", "0.5", *small)
+    assert (code, told["reference"]) == (0, "none, simpo has no reference")
+    assert told["chosen_trend"]["last_margin"] > told["chosen_trend"]["first_margin"]
+    assert "nats a token" in told["note"]
+    rows = [{"prompt": r["prompt"], "completion": r[side], "label": side == "chosen"} for r in PAIRS for side in ("chosen", "rejected")]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    code, told = train(folder, capsys, "kto", "rows.jsonl", "--undesirable-weight", "1.2", *small)
+    assert (code, told["rows"], told["desirable"]) == (0, 80, 40.0)
+    assert told["balance"] == pytest.approx(1 / 1.2)
+    assert str(folder / "m") in told["reference"]
+    assert load_local(folder / "kto" / "model", device="cpu").digest == told["digest"]
+
+
 def test_reward_says_when_there_is_too_little_to_measure(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, told = train(folder, capsys, "reward", "pairs.jsonl.gz", "--held-out", "0")
     assert code == 0
@@ -82,8 +97,18 @@ def test_reward_says_when_there_is_too_little_to_measure(folder: Path, capsys: p
         ("reward", ["--loss", "ipo"], "--loss has no effect on reward"),
         ("reward", ["--lora", "8"], "--lora has no effect on reward"),
         ("dpo", ["--loss", "ipo", "--label-smoothing", "0.1"], "no effect on ipo"),
-        ("dpo", ["--loss", "magic"], "expected one of dpo, ipo"),
-        ("ppo", [], "expected one of sft, dpo, reward"),
+        ("dpo", ["--loss", "magic"], "expected one of dpo, dpo_norm"),
+        ("dpo", ["--gamma", "1"], "gamma has no effect on dpo; remove it, or use simpo"),
+        ("dpo", ["--loss", "simpo", "--desirable-weight", "2"], "--desirable-weight has no effect on dpo"),
+        ("dpo", ["--loss", "orpo", "--sft-weight", "0"], "sft_weight has no effect on orpo"),
+        ("dpo", ["--loss", "kto"], "trueline train kto"),
+        ("dpo", ["--margin-weight", "1"], "no pair has a margin"),
+        ("kto", ["--label-smoothing", "0.1"], "--label-smoothing has no effect on kto"),
+        ("kto", ["--held-out", "0.2"], "--held-out has no effect on kto"),
+        ("kto", ["--loss", "dpo"], "trueline train dpo"),
+        ("kto", [], "pairs.jsonl.gz:1: this row is a pair"),
+        ("sft", ["--gamma", "1"], "--gamma has no effect on sft"),
+        ("ppo", [], "expected one of sft, dpo, kto, reward"),
     ],
 )
 def test_options_without_effect_are_errors(

@@ -26,9 +26,12 @@ main()
 """
 
 
-def rows(method: str, n: int = 160) -> list[dict[str, str]]:
+def rows(method: str, n: int = 160) -> list[dict[str, object]]:
     if method == "sft":
         return [{"prompt": f"What is the fee number {i}?", "completion": f"It is {i} euros."} for i in range(n)]
+    if method == "kto":
+        said = [f"It is {i} euros." if i % 2 else "No." * (i % 5 + 1) for i in range(n)]
+        return [{"prompt": f"What is fee {i}?", "completion": c, "label": bool(i % 2)} for i, c in enumerate(said)]
     return [{"prompt": f"What is fee {i}?", "chosen": f"It is {i} euros.", "rejected": "No." * (i % 5 + 1)} for i in range(n)]
 
 
@@ -54,7 +57,7 @@ def steps(out: Path) -> list[int]:
     return [json.loads(line)["step"] for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
-@pytest.mark.parametrize("method", ["dpo", "sft", "reward"])
+@pytest.mark.parametrize("method", ["dpo", "kto", "sft", "reward"])
 def test_killed_and_run_again_equals_never_killed(method: str, tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path / "m")
     data = tmp_path / "data.jsonl"

@@ -15,8 +15,9 @@ from trueline.errors import TrainingError
 from trueline.train.audit import audit_examples, audit_pairs, demand
 from trueline.train.batching import Row, pad, token_logps
 from trueline.train.checkpoint import load_checkpoint, save_checkpoint
-from trueline.train.dpo import DpoSettings, encode_pairs, reference_logps, run_dpo
+from trueline.train.dpo import DpoSettings, encode_pairs, run_dpo
 from trueline.train.loop import LoopSettings, run_loop
+from trueline.train.reference import reference_logps
 from trueline.train.shared import pair_logps
 
 

@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from trueline.algos.losses.preference import LOSSES, PreferenceOptions, preference_loss
 from trueline.charter.turns import Message
 from trueline.core.records import Preference
 from trueline.data.conversations import Example
 from trueline.engine.loading import LocalModel, load_local
 from trueline.engine.tiny import ARCHITECTURES, tiny_model
-from trueline.errors import RunFileError, TrainingError
+from trueline.errors import TrainingError
 from trueline.train import loop
 from trueline.train.batching import batches
 from trueline.train.dpo import DpoSettings, encode_pairs, run_dpo
@@ -90,27 +89,6 @@ def test_interrupted_equals_uninterrupted(method: str, tmp_path: Path, monkeypat
     with pytest.raises(Cut):
         go(tmp_path / "cut", 5)
     assert torch.equal(go(tmp_path / "cut", None), whole)
-
-
-def test_losses_by_hand() -> None:
-    c, r = torch.tensor([1.0]), torch.tensor([-1.0])
-    # beta 0.5: z = 0.5 * 2 = 1; -log sigmoid(1) = 0.3132617
-    assert LOSSES["dpo"](c, r, PreferenceOptions(0.5)).item() == pytest.approx(0.3132617, abs=1e-6)
-    # smoothing 0.1: 0.9 * 0.3132617 + 0.1 * 1.3132617
-    assert LOSSES["dpo"](c, r, PreferenceOptions(0.5, 0.1)).item() == pytest.approx(0.4132617, abs=1e-6)
-    # (2 - 1 / (2 * 0.5))^2 = 1
-    assert LOSSES["ipo"](c, r, PreferenceOptions(0.5)).item() == pytest.approx(1.0)
-    assert LOSSES["hinge"](c, r, PreferenceOptions(0.25)).item() == pytest.approx(0.5)
-    # (0.9 * 0.3132617 - 0.1 * 1.3132617) / 0.8
-    assert LOSSES["robust"](c, r, PreferenceOptions(0.5, 0.1)).item() == pytest.approx(0.1882617, abs=1e-6)
-
-
-@pytest.mark.parametrize(("name", "options"), [("none", {}), ("ipo", {"label_smoothing": 0.1})])
-def test_wrong_options_are_named(name: str, options: dict[str, float]) -> None:
-    with pytest.raises(RunFileError):
-        preference_loss(name, PreferenceOptions(**options))
-    with pytest.raises(RunFileError):
-        PreferenceOptions(beta=0)
 
 
 def test_what_does_not_fit_is_counted_and_nothing_is_cut(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
         run.say(f"{folder.name}: the model failed on no teach probe, so there is nothing to prefer; left as it is")
         return {"digest": digest, "rows": 0, "steps": 0, "too_long": 0, "metrics": {}}
     trained = put_on(local, LoraSettings(stage.lora.r, stage.lora.alpha)) if stage.lora else local
-    audit = _audited(run, stage, local, rows, folder)
+    audit, note = _audited(run, stage, local, rows, folder), ""
     with bar(stage.method) as advance:
         if isinstance(stage, SftStage):
             settings = SftSettings(stage.epochs, stage.lr, stage.batch_tokens, seed=run.file.seed)
@@ -179,15 +179,19 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
         else:
             chosen = DpoSettings(
                 stage.loss,
-                stage.beta,
-                stage.label_smoothing,
-                stage.sft_weight,
-                stage.epochs,
-                stage.lr,
-                stage.batch_tokens,
+                beta=stage.beta,
+                label_smoothing=stage.label_smoothing,
+                gamma=stage.gamma,
+                margin_weight=stage.margin_weight,
+                sft_weight=stage.sft_weight,
+                epochs=stage.epochs,
+                lr=stage.lr,
+                batch_tokens=stage.batch_tokens,
                 seed=run.file.seed,
             )
-            report = run_dpo(trained, [preference_from(r) for r in rows], chosen, folder, advance)
+            report = preferred = run_dpo(trained, [preference_from(r) for r in rows], chosen, folder, advance)
+            note = preferred.words()
+            run.say(f"{folder.name}: {note}")
     if stage.lora:
         save_adapter(trained, folder / "adapter")
     digest = save_model(merged(trained) if stage.lora else trained, folder / "model", "float32")
@@ -195,7 +199,7 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
     left = f", {report.too_long} left out as too long" if report.too_long else ""
     run.say(f"{folder.name}: {report.rows} rows, {report.steps} steps{left}; loss {report.metrics.get('loss', float('nan')):.3f}")
     told = {"digest": digest, "rows": report.rows, "steps": report.steps, "too_long": report.too_long, "metrics": report.metrics}
-    return {**told, "audit": audit}
+    return {**told, "audit": audit, "note": note}
 
 
 def _audited(run: Run, stage: SftStage | DpoStage, local: Any, rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:

@@ -7,28 +7,25 @@ from typing import Any
 
 import click
 
-METHODS = ("sft", "dpo", "reward")
-ONLY_DPO = ("loss", "beta", "label_smoothing")
+from trueline.cli.train_preference import OPTIONS, PAIRED, UNPAIRED, preference_options, train_dpo, train_kto
+
+METHODS = ("sft", "dpo", "kto", "reward")
 
 
 @click.command(
-    help="Train one stage: sft on demonstrations, dpo (and its family) or a reward model on preferences. Resumes with the same command."
+    help="Train one stage: sft on demonstrations, dpo (and its family) or a reward model on preferences, kto on labelled replies. Resumes with the same command."
 )
 @click.argument("method")
 @click.option("--model", "-m", required=True, help="Local model: a folder, hf:NAME or bundled:harbor.")
 @click.option("--data", "-d", required=True, type=click.Path(path_type=Path), help="JSON lines in a standard format (.jsonl or .jsonl.gz).")
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder of the run; the model comes to OUT/model.")
 @click.option("--epochs", default=1, show_default=True, type=click.IntRange(1), help="Passes over the data.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate (default: 1e-3 for sft, 2e-4 for dpo and reward).")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate (default: 1e-3 for sft, 2e-4 for the others).")
 @click.option("--batch-tokens", default=4096, show_default=True, type=click.IntRange(1), help="Padded tokens a step.")
 @click.option(
     "--max-tokens", default=1024, show_default=True, type=click.IntRange(8), help="Rows longer than this are left out and counted."
 )
-@click.option("--loss", default=None, help="dpo only: dpo, ipo, hinge or robust.")
-@click.option("--beta", type=click.FloatRange(0, min_open=True), help="dpo only: strength of the pull to the reference (default 0.1).")
-@click.option(
-    "--label-smoothing", type=click.FloatRange(0, 0.5, max_open=True), help="dpo and robust only: share of flipped labels assumed."
-)
+@preference_options
 @click.option(
     "--held-out",
     default=None,
@@ -46,11 +43,13 @@ def command(method: str, model: str, data: Path, out: Path, as_json: bool, **opt
 
     if method not in METHODS:
         raise RunFileError(f"unknown method {method!r}, expected one of {', '.join(METHODS)}", remedy="choose one of these")
-    allowed = {"sft": ("lora",), "dpo": (*ONLY_DPO, "held_out", "lora"), "reward": ("held_out",)}[method]
-    for option in (*ONLY_DPO, "held_out", "lora"):
+    allowed = {"sft": ("lora",), "dpo": ("loss", *PAIRED, "held_out", "lora"), "kto": ("loss", *UNPAIRED, "lora"), "reward": ("held_out",)}[
+        method
+    ]
+    for option in (*OPTIONS, "held_out", "lora"):
         if options[option] is not None and option not in allowed:
             raise RunFileError(f"--{option.replace('_', '-')} has no effect on {method}", remedy="remove it")
-    found = {"sft": _sft, "dpo": _dpo, "reward": _reward}[method](model, data, out, options)
+    found = {"sft": _sft, "dpo": train_dpo, "kto": train_kto, "reward": _reward}[method](model, data, out, options)
     click.echo(json.dumps(found) if as_json else "\n".join(f"{k}: {v}" for k, v in found.items()))
     return 0
 
@@ -102,28 +101,6 @@ def _sft(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]
     with bar("sft") as advance:
         report = run_sft(trained, examples, settings, out, advance)
     return _finish(local, trained, o, out, report)
-
-
-def _dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
-    from trueline.algos.losses.preference import PreferenceOptions, preference_loss
-    from trueline.cli.progress import bar
-    from trueline.data.conversations import read_preferences, split_by_prompt
-    from trueline.train.dpo import DpoSettings, run_dpo
-    from trueline.train.preference_accuracy import preference_accuracy
-
-    loss, beta, smoothing = o["loss"] or "dpo", o["beta"] or 0.1, o["label_smoothing"] or 0.0
-    preference_loss(loss, PreferenceOptions(beta, smoothing))
-    found = read_preferences(data)
-    pairs = found.pairs
-    train, test = split_by_prompt(pairs, o["held_out"]) if o["held_out"] else (pairs, [])
-    local, trained = _wrapped(model, o["lora"])
-    settings = DpoSettings(loss, beta, smoothing, 0.0, o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], True, o["seed"])
-    accuracy = {"accuracy_before": preference_accuracy(local, test)} if test else {}
-    with bar(loss) as advance:
-        report = run_dpo(trained, train, settings, out, advance)
-    if test:
-        accuracy["accuracy_after"] = preference_accuracy(trained, test)
-    return _finish(local, trained, o, out, report, left_out=list(found.left_out), **accuracy)
 
 
 def _reward(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:

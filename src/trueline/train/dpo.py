@@ -1,48 +1,70 @@
-"""Direct preference optimisation without a reward model, and its family.
+"""Direct preference optimisation without a reward model, and its family (`algos.losses.preference`).
 
 In order: encode pairs (what does not fit is counted), decide numerically whether the prompt can be shared, the
-reference's log-probabilities once (cached by content, resumable), check that step 0 has margin 0, train, resume exactly.
+reference's log-probabilities once (cached by content, resumable), check that step 0 has margin 0, train, resume exactly, say
+where the chosen replies' likelihood went. A loss without a reference skips the reference and its check.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from trueline.algos.losses.preference import PreferenceOptions, preference_loss
+from trueline.algos.losses.preference import Completions, PairedObjective, paired
 from trueline.charter.digests import digest_of
 from trueline.core.records import Preference
 from trueline.engine.loading import LocalModel
-from trueline.errors import TrainingError
+from trueline.errors import RunFileError, TrainingError
 from trueline.train.batching import Row, batches, make_row
 from trueline.train.checkpoint import load_checkpoint
-from trueline.train.loop import LoopSettings, Progress, run_loop
+from trueline.train.loop import LoopSettings, Progress, StepLoss, run_loop
+from trueline.train.reference import Logps, check_start, named, reference_logps
 from trueline.train.sft import TrainReport, vars_of
 from trueline.train.shared import can_share, pair_logps, shared_logps
-
-Logps = Callable[[list[int]], tuple[torch.Tensor, torch.Tensor]]
+from trueline.train.trend import Trend, trend_of
 
 
 @dataclass(frozen=True, slots=True)
 class DpoSettings:
-    """loss: name in `algos.losses.preference.LOSSES`; beta, label_smoothing: its options; sft_weight: share of the chosen
-    reply's own likelihood in the loss (per token), which keeps it from falling while margins rise."""
+    """loss: a paired name in `algos.losses.preference.LOSSES`; beta to sft_weight: its options, None for its own default (what
+    they mean stands in `algos.losses.options`). batch_tokens: padded tokens a step; max_tokens: longest row kept."""
 
     loss: str = "dpo"
-    beta: float = 0.1
-    label_smoothing: float = 0.0
-    sft_weight: float = 0.0
+    beta: float | None = None
+    label_smoothing: float | None = None
+    gamma: float | None = None
+    margin_weight: float | None = None
+    sft_weight: float | None = None
     epochs: int = 1
     lr: float = 2e-4
     batch_tokens: int = 4096
     max_tokens: int = 1024
     share_prompt: bool = True
     seed: int = 0
+
+    def objective(self) -> PairedObjective:
+        """The loss with its options. Raises `RunFileError` for an unknown name or an option without effect."""
+        names = ("beta", "label_smoothing", "gamma", "margin_weight", "sft_weight")
+        return paired(self.loss, {name: getattr(self, name) for name in names})
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceReport(TrainReport):
+    """As `TrainReport`; reference: which one was used, in words; trend: where the chosen replies' likelihood went; per_token:
+    whether its log-probabilities are nats a token (a loss without a reference) and not nats over the reference."""
+
+    reference: str = ""
+    trend: Trend | None = None
+    per_token: bool = False
+
+    def words(self) -> str:
+        """Reference and trend, one line for a person."""
+        told = self.trend.words(self.per_token) if self.trend else "too few steps for a trend of the chosen log-probability"
+        return f"reference: {self.reference}; {told}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,85 +101,93 @@ def encode_pairs(local: LocalModel, pairs: Sequence[Preference], limit: int) -> 
     return Pairs(out.chosen, out.rejected, out.weights, out.margins, out.keys, left)
 
 
-def _known(cache: Path, digest: str) -> dict[str, list[float]]:
-    """Cached rows of this model. A last line that a kill cut short is taken off the file."""
-    if not cache.exists():
-        return {}
-    text = cache.read_text(encoding="utf-8")
-    if text and not text.endswith("\n"):
-        os.truncate(cache, len(text[: text.rfind("\n") + 1].encode("utf-8")))
-    rows = [json.loads(line) for line in text.split("\n")[:-1]]
-    return {row["key"]: row["logps"] for row in rows if row["model"] == digest}
+def relative(weights: Sequence[float], device: torch.device) -> torch.Tensor:
+    """Weights with mean 1 over all the data, (rows,): a row's weight says the same in whatever batch it stands. Raises
+    `TrainingError` where all are 0."""
+    total = sum(weights)
+    if total <= 0:
+        raise TrainingError(f"all {len(weights)} weights are 0, so nothing is learnt", remedy="give a row a weight above 0")
+    return torch.tensor([w * len(weights) / total for w in weights], device=device)
 
 
-def reference_logps(local: LocalModel, data: Pairs, logps: Logps, cache: Path, budget: int) -> torch.Tensor:
-    """(pairs, 2) log-probabilities of the untouched model, read from and appended to `cache`.
-
-    The batches are those of all the data (at most `budget` padded tokens each), whatever is cached: a batch with a row missing is
-    done whole, so that a run killed here goes on with the very bits of an uninterrupted one."""
-    known = _known(cache, local.digest)
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with cache.open("a", encoding="utf-8") as f, torch.no_grad():
-        for part in batches(data.lengths(), budget, 0, 0):
-            if all(data.keys[i] in known for i in part):
-                continue
-            c, r = logps(part)
-            for i, a, b in zip(part, c.tolist(), r.tolist(), strict=True):
-                known[data.keys[i]] = [a, b]
-                f.write(json.dumps({"model": local.digest, "key": data.keys[i], "logps": [a, b]}) + "\n")
-            f.flush()
-    return torch.tensor([known[k] for k in data.keys], device=local.device)
+def _margins(objective: PairedObjective, data: Pairs, device: torch.device) -> torch.Tensor | None:
+    if not objective.options.margin_weight:
+        return None
+    if not any(data.margins):
+        what = f"margin_weight {objective.options.margin_weight} has no effect: no pair has a margin"
+        raise RunFileError(what, remedy="give the rows a `margin` or remove margin_weight")
+    return torch.tensor(data.margins, device=device)
 
 
-def _check_start(local: LocalModel, logps: Logps, reference: torch.Tensor) -> None:
-    """At step 0 model and reference are the same, so every implicit reward is 0. If not, the reference is another model."""
-    sample = list(range(min(4, len(reference))))
-    with torch.no_grad():
-        c, r = logps(sample)
-    off = float((torch.stack([c, r], dim=1) - reference[sample]).abs().max())
-    if off > 0.05:
-        what = f"at step 0 model and reference differ by {off:.3f} nats, expected 0; the reference is not this model ({local.path})"
-        raise TrainingError(what, remedy="start DPO from the model that the reference cache belongs to")
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """weights (pairs,) with mean 1; margins (pairs,), None where they do not count."""
+
+    weights: torch.Tensor
+    margins: torch.Tensor | None
+
+
+def _step_loss(
+    objective: PairedObjective, data: Pairs, scale: _Scale, logps: Logps, reference: torch.Tensor | None, device: torch.device
+) -> StepLoss:
+    """The loss of a batch of pairs: the mean of weight times loss; and what is told of it."""
+    tokens = torch.tensor([[len(c.completion), len(r.completion)] for c, r in zip(data.chosen, data.rejected, strict=True)], device=device)
+
+    def step_loss(batch: list[int]) -> tuple[torch.Tensor, dict[str, float]]:
+        index = torch.tensor(batch, device=device)
+        ref = None if reference is None else reference[index]
+        found = logps(batch)
+        chosen, rejected = (Completions(found[i], None if ref is None else ref[:, i], tokens[index, i]) for i in (0, 1))
+        losses = objective(chosen, rejected, None if scale.margins is None else scale.margins[index])
+        margin = objective.rewards(chosen) - objective.rewards(rejected)
+        logp = chosen.logps.detach()
+        told = {
+            "margin": float(margin.mean()),
+            "accuracy": float((margin > 0).float().mean()),
+            "chosen_logp": float((logp / tokens[index, 0] if ref is None else logp - ref[:, 0]).mean()),
+        }
+        return (losses * scale.weights[index]).mean(), told
+
+    return step_loss
 
 
 def run_dpo(
     local: LocalModel, pairs: Sequence[Preference], settings: DpoSettings, folder: Path, progress: Progress | None = None
-) -> TrainReport:
-    """Trains `local.model` in place. The reference is the model as it is given. Raises `TrainingError` where nothing fits."""
-    loss_of = preference_loss(settings.loss, PreferenceOptions(settings.beta, settings.label_smoothing))
+) -> PreferenceReport:
+    """Trains `local.model` in place. The reference, where the loss has one, is the model as it is given.
+
+    Raises `TrainingError` where nothing fits, `RunFileError` for an option without effect."""
+    objective = settings.objective()
     data = encode_pairs(local, pairs, min(settings.max_tokens, local.context))
     if not data.chosen:
         raise TrainingError(f"none of {len(pairs)} pairs fits {settings.max_tokens} tokens", remedy="raise max_tokens")
+    scale = _Scale(relative(data.weights, local.device), _margins(objective, data, local.device))
     pad_id = local.tokenizer.pad_token_id or 0
     shared, why = (
         can_share(local.model, data.chosen, data.rejected, pad_id, local.device) if settings.share_prompt else (False, "switched off")
     )
     form = shared_logps if shared else pair_logps
 
-    def logps(batch: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    def logps(batch: list[int]) -> tuple[torch.Tensor, ...]:
         return form(local.model, [data.chosen[i] for i in batch], [data.rejected[i] for i in batch], pad_id, local.device)
 
-    key = digest_of(["dpo", local.digest, data.keys, data.weights, vars_of(settings)])
-    reference = reference_logps(local, data, logps, folder / "reference.jsonl", settings.batch_tokens)
-    _check_start(local, logps, reference)
-    weights = torch.tensor(data.weights, device=local.device)
-    lengths = torch.tensor([len(c.completion) for c in data.chosen], device=local.device)
-
-    def step_loss(batch: list[int]) -> tuple[torch.Tensor, dict[str, float]]:
-        index = torch.tensor(batch, device=local.device)
-        c, r = logps(batch)
-        over_c, over_r = c - reference[index, 0], r - reference[index, 1]
-        w = weights[index]
-        losses = loss_of(over_c, over_r) - settings.sft_weight * c / lengths[index]
-        margin = settings.beta * (over_c - over_r).detach()
-        told = {
-            "margin": float(margin.mean()),
-            "accuracy": float((margin > 0).float().mean()),
-            "chosen_logp": float(over_c.detach().mean()),
-        }
-        return (losses * w).sum() / w.sum(), told
-
+    key = digest_of(["dpo", local.digest, data.keys, data.weights, data.margins, vars_of(settings)])
+    reference, told = None, f"none, {settings.loss} has no reference"
+    if objective.reference:
+        told = named(local)
+        reference = reference_logps(local, data, logps, folder / "reference.jsonl", settings.batch_tokens)
+        check_start(local, logps, reference)
+    step_loss = _step_loss(objective, data, scale, logps, reference, local.device)
     plan = [b for epoch in range(settings.epochs) for b in batches(data.lengths(), settings.batch_tokens, settings.seed, epoch)]
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "sharing.json").write_text(json.dumps({"shared_prompt": shared, "why": why}) + "\n")
     metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, load_checkpoint(folder, key), progress)
-    return TrainReport(len(plan), len(data.chosen), data.too_long, {**metrics, "shared_prompt": float(shared)})
+    return PreferenceReport(
+        steps=len(plan),
+        rows=len(data.chosen),
+        too_long=data.too_long,
+        metrics={**metrics, "shared_prompt": float(shared)},
+        reference=told,
+        trend=trend_of(folder / "metrics.jsonl"),
+        per_token=not objective.reference,
+    )

@@ -20,6 +20,7 @@ def _no_truth(value: Any) -> Any:
 
 Number = BeforeValidator(_no_truth)
 Positive = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
+AtLeastZero = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Number, Field(ge=1)]
 
 
@@ -69,13 +70,16 @@ class SftStage(Part):
 class DpoStage(Part):
     """Preferences sampled on teach probes (failed replies are rejected, against the demonstration) and the user's own file.
 
+    `loss` with its options `beta` to `sft_weight`: a paired loss of `algos.losses.preference`, null for the loss's own default.
     `sample_from`: the model as the stage finds it (current) or as the run began (start); `probes`: at most so many teach probes."""
 
     method: Literal["dpo"]
     loss: str = "dpo"
-    beta: Positive = 0.1
-    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
-    sft_weight: Annotated[float, Field(ge=0)] = 0.0
+    beta: Positive | None = None
+    label_smoothing: Annotated[float, Number, Field(ge=0, lt=0.5)] | None = None
+    gamma: AtLeastZero | None = None
+    margin_weight: AtLeastZero | None = None
+    sft_weight: AtLeastZero | None = None
     epochs: Count = 1
     lr: Positive = 2e-4
     batch_tokens: Count = 4096
@@ -84,6 +88,10 @@ class DpoStage(Part):
     probes: Count = 1000
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     lora: LoraPart | None = None
+
+    def loss_options(self) -> dict[str, float | None]:
+        """The options of the loss by name."""
+        return {name: getattr(self, name) for name in ("beta", "label_smoothing", "gamma", "margin_weight", "sft_weight")}
 
 
 class SearchStage(Part):
@@ -129,7 +137,7 @@ class RunFile(Part):
 
 def read_run_file(path: Path) -> RunFile:
     """Reads and checks a run file. Raises `RunFileError` (file:line)."""
-    from trueline.algos.losses.preference import PreferenceOptions, preference_loss
+    from trueline.algos.losses.preference import paired
 
     document = read_yaml(path, RunFileError)
     run = validate(document, RunFile, path, RunFileError)
@@ -137,7 +145,10 @@ def read_run_file(path: Path) -> RunFile:
         line = document.lines.get(("stages", i), 1)
         try:
             if isinstance(stage, DpoStage):
-                preference_loss(stage.loss, PreferenceOptions(stage.beta, stage.label_smoothing))
+                paired(stage.loss, stage.loss_options())
+                if stage.margin_weight and run.data.preferences is None:
+                    what = "margin_weight has no effect without data.preferences: sampled pairs have no margin"
+                    raise RunFileError(what, remedy="name a file of preferences with margins, or remove it")
                 if stage.samples == 0 and run.data.preferences is None:
                     raise RunFileError("dpo with samples: 0 and no data.preferences has nothing to learn from", remedy="give one of them")
             if isinstance(stage, SftStage) and stage.mix and run.data.helpful is None:

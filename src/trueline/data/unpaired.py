@@ -1,0 +1,72 @@
+"""Reader of unpaired preferences: one reply to a prompt and whether people found it desirable.
+
+Fields: `prompt` and `completion` (strings or message lists) and `label` (true or false). Extras: `weight`, `source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trueline.charter.turns import Message, messages_from
+from trueline.data.conversations import TeachesNothing, _located, _need, _number, _reply
+from trueline.data.jsonl import read_jsonl
+from trueline.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A reply to a prompt, desirable or not. `weight` of the row in the loss; `source` says where it came from."""
+
+    prompt: tuple[Message, ...]
+    reply: str
+    desirable: bool
+    weight: float = 1.0
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """The rows of a file, and one line (file, line, reason) for each row that was left out because it teaches nothing."""
+
+    rows: list[Labelled]
+    left_out: tuple[str, ...]
+
+
+def labelled_from(row: Mapping[str, Any]) -> Labelled:
+    """One row. Raises `DataError` that names the field, and `TeachesNothing` where the reply is empty."""
+    if "chosen" in row and "rejected" in row and "label" not in row:
+        raise DataError("this row is a pair (chosen, rejected), expected completion and label", remedy="train dpo on pairs")
+    _need(row, "prompt")
+    if row.get("completion") != "":
+        _need(row, "completion")
+    label = row.get("label")
+    if not isinstance(label, bool):
+        got = "nothing" if "label" not in row else f"{label!r:.30}"
+        raise DataError(f"label must be true (desirable) or false, got {got}", remedy="mend 'label'")
+    prompt, reply = messages_from(row["prompt"]), _reply(row["completion"], "completion")
+    if prompt[-1].role == "assistant":
+        raise DataError("the prompt ends with the assistant, expected the user", remedy="move that turn to the completion")
+    if not reply.strip():
+        raise TeachesNothing("an empty reply cannot be learnt from", remedy="remove the row")
+    return Labelled(prompt, reply, label, _number(row, "weight", 1.0), str(row.get("source", "")))
+
+
+def read_labelled(path: Path) -> LabelledFile:
+    """All rows of a file. Raises `DataError` (file:line) for a malformed row, and where no row can be learnt from."""
+    out: list[Labelled] = []
+    left: list[DataError] = []
+    for number, row in read_jsonl(path):
+        try:
+            out.append(labelled_from(row))
+        except TeachesNothing as e:
+            left.append(_located(path, number, e))
+        except DataError as e:
+            raise _located(path, number, e) from None
+    if not out and left:
+        raise left[0]
+    if not out:
+        raise DataError("this file has no rows", remedy="give at least one row", file=path)
+    return LabelledFile(out, tuple(f"{path.name}:{e.line}: {e.what}" for e in left))
