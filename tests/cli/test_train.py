@@ -94,7 +94,7 @@ def test_reward_says_when_there_is_too_little_to_measure(folder: Path, capsys: p
     [
         ("sft", ["--beta", "0.2"], "--beta has no effect on sft"),
         ("sft", ["--held-out", "0.2"], "--held-out has no effect on sft"),
-        ("reward", ["--loss", "ipo"], "--loss has no effect on reward"),
+        ("reward", ["--loss", "ipo"], "unknown --loss 'ipo', expected one of bradley-terry"),
         ("reward", ["--lora", "8"], "--lora has no effect on reward"),
         ("dpo", ["--loss", "ipo", "--label-smoothing", "0.1"], "no effect on ipo"),
         ("dpo", ["--loss", "magic"], "expected one of dpo, dpo_norm"),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from trueline.cli.train_preference import OPTIONS, PAIRED, UNPAIRED, preference_options, train_dpo, train_kto
+from trueline.cli.train_reward import REWARD, reward_options, train_reward
 
 METHODS = ("sft", "dpo", "kto", "reward")
 
@@ -16,7 +17,7 @@ METHODS = ("sft", "dpo", "kto", "reward")
     help="Train one stage: sft on demonstrations, dpo (and its family) or a reward model on preferences, kto on labelled replies. Resumes with the same command."
 )
 @click.argument("method")
-@click.option("--model", "-m", required=True, help="Local model: a folder, hf:NAME or bundled:harbor.")
+@click.option("--model", "-m", help="Local model: a folder, hf:NAME or bundled:harbor. Needed but by reward --backbone encoder and text.")
 @click.option("--data", "-d", required=True, type=click.Path(path_type=Path), help="JSON lines in a standard format (.jsonl or .jsonl.gz).")
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder of the run; the model comes to OUT/model.")
 @click.option("--epochs", default=1, show_default=True, type=click.IntRange(1), help="Passes over the data.")
@@ -26,6 +27,7 @@ METHODS = ("sft", "dpo", "kto", "reward")
     "--max-tokens", default=1024, show_default=True, type=click.IntRange(8), help="Rows longer than this are left out and counted."
 )
 @preference_options
+@reward_options
 @click.option(
     "--held-out",
     default=None,
@@ -35,7 +37,7 @@ METHODS = ("sft", "dpo", "kto", "reward")
 @click.option("--lora", type=click.IntRange(1), help="Train LoRA adapters of this rank instead of all weights; they are merged at the end.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of order and batches.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(method: str, model: str, data: Path, out: Path, as_json: bool, **options: Any) -> int:
+def command(method: str, model: str | None, data: Path, out: Path, as_json: bool, **options: Any) -> int:
     """Checks the options, trains, measures, saves."""
     import json
 
@@ -43,13 +45,21 @@ def command(method: str, model: str, data: Path, out: Path, as_json: bool, **opt
 
     if method not in METHODS:
         raise RunFileError(f"unknown method {method!r}, expected one of {', '.join(METHODS)}", remedy="choose one of these")
-    allowed = {"sft": ("lora",), "dpo": ("loss", *PAIRED, "held_out", "lora"), "kto": ("loss", *UNPAIRED, "lora"), "reward": ("held_out",)}[
-        method
-    ]
-    for option in (*OPTIONS, "held_out", "lora"):
+    allowed = {
+        "sft": ("lora",),
+        "dpo": ("loss", *PAIRED, "held_out", "lora"),
+        "kto": ("loss", *UNPAIRED, "lora"),
+        "reward": ("loss", *REWARD, "held_out"),
+    }[method]
+    for option in (*OPTIONS, *REWARD, "held_out", "lora"):
         if options[option] is not None and option not in allowed:
             raise RunFileError(f"--{option.replace('_', '-')} has no effect on {method}", remedy="remove it")
-    found = {"sft": _sft, "dpo": train_dpo, "kto": train_kto, "reward": _reward}[method](model, data, out, options)
+    if method == "reward":
+        found = train_reward(model, data, out, options)
+    elif model is None:
+        raise RunFileError(f"--model is missing, {method} needs one", remedy="give --model")
+    else:
+        found = {"sft": _sft, "dpo": train_dpo, "kto": train_kto}[method](model, data, out, options)
     click.echo(json.dumps(found) if as_json else "\n".join(f"{k}: {v}" for k, v in found.items()))
     return 0
 
@@ -101,20 +111,3 @@ def _sft(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]
     with bar("sft") as advance:
         report = run_sft(trained, examples, settings, out, advance)
     return _finish(local, trained, o, out, report)
-
-
-def _reward(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
-    from trueline.cli.progress import bar
-    from trueline.data.conversations import read_preferences, split_by_prompt
-    from trueline.train.preference_accuracy import exact_share
-    from trueline.train.reward import RewardSettings, reward_accuracy, run_reward, with_head
-
-    found = read_preferences(data)
-    train, test = split_by_prompt(found.pairs, 0.2 if o["held_out"] is None else o["held_out"])
-    local, _ = _wrapped(model, None)
-    headed = with_head(local, o["seed"])
-    settings = RewardSettings(o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], True, o["seed"])
-    with bar("reward") as advance:
-        report = run_reward(headed, train, settings, out, advance)
-    right, n, too_long = reward_accuracy(headed, test, min(o["max_tokens"], local.context))
-    return _finish(local, headed, o, out, report, left_out=list(found.left_out), held_out_accuracy=exact_share(right, n, too_long))

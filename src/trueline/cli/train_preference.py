@@ -35,7 +35,8 @@ def preference_options(command: F) -> F:
     command = click.option("--beta", type=click.FloatRange(0, min_open=True), help=_HELP["beta"])(command)
     losses = (
         "dpo: dpo, dpo_norm, ipo, ipo_norm, hinge, robust, exo, nca, bco, sppo, apo_zero, apo_down, discopop, simpo, cpo or orpo "
-        "(default dpo); kto: kto or apo_zero_unpaired (default kto)."
+        "(default dpo); kto: kto or apo_zero_unpaired (default kto); "
+        "reward: bradley-terry (pairs, default), plackett-luce (rankings) or ordinal (ratings)."
     )
     return click.option("--loss", default=None, help=losses)(command)
 

@@ -1,0 +1,145 @@
+"""`trueline train reward`: pairs, rankings or ratings to a reward model folder, with what it is worth on prompts that were held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+BACKBONES = ("causal", "encoder", "text")
+REWARD = ("backbone", "members", "combine", "penalty", "debias_length")
+ONLY_CAUSAL = ("epochs", "lr", "batch_tokens", "max_tokens")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def reward_options(command: F) -> F:
+    """Puts the options of reward models on a command. None means not given."""
+    for option in reversed(
+        (
+            click.option(
+                "--backbone",
+                default=None,
+                help="reward: causal (the model under a new head; default), encoder (a frozen sentence encoder, --model or the package "
+                "minilm, with n-grams) or text (n-grams alone).",
+            ),
+            click.option("--members", type=click.IntRange(1, 64), help="reward: size of the ensemble (default 1)."),
+            click.option("--combine", default=None, help="reward, several members: mean (default), min or mean-std."),
+            click.option(
+                "--penalty", type=click.FloatRange(0, min_open=True), help="reward, mean-std: times the members' deviation is taken off."
+            ),
+            click.option(
+                "--debias-length", is_flag=True, default=None, help="reward: take off what the reward owes to length within prompts."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _checked(model: str | None, o: dict[str, Any]) -> tuple[str, str, int, str]:
+    """(backbone, loss, members, combine), every option that would have no effect refused."""
+    from trueline.algos.losses.ensemble import COMBINE, combine
+    from trueline.algos.losses.reward import LOSSES
+    from trueline.errors import RunFileError, TrainingError
+
+    backbone, loss, members, how = o["backbone"] or "causal", o["loss"] or "bradley-terry", o["members"] or 1, o["combine"] or "mean"
+    for name, value, known in (("backbone", backbone, BACKBONES), ("loss", loss, LOSSES), ("combine", how, COMBINE)):
+        if value not in known:
+            raise RunFileError(f"unknown --{name} {value!r}, expected one of {', '.join(known)}", remedy="choose one of these")
+    if members == 1 and (o["combine"] or o["penalty"] is not None):
+        word = "combine" if o["combine"] else "penalty"
+        raise RunFileError(f"--{word} has no effect on one member", remedy="remove it or give --members")
+    try:
+        combine(how, o["penalty"])
+    except TrainingError as e:
+        raise RunFileError(e.what, remedy=e.remedy) from None
+    if backbone == "causal" and model is None:
+        raise RunFileError("--model is missing, the backbone causal needs one", remedy="give --model, or --backbone encoder or text")
+    if backbone == "text" and model is not None:
+        raise RunFileError("--model has no effect on the backbone text", remedy="remove it")
+    context = click.get_current_context()
+    for name in ONLY_CAUSAL if backbone != "causal" else ():
+        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+            raise RunFileError(f"--{name.replace('_', '-')} has no effect on the backbone {backbone}", remedy="remove it")
+    return backbone, loss, members, how
+
+
+def _rows(loss: str, data: Path) -> tuple[list[Any], tuple[str, ...]]:
+    from trueline.data.conversations import read_preferences
+    from trueline.data.rankings import read_rankings, read_ratings
+    from trueline.train.judged import of_pairs, of_rankings, of_ratings
+
+    if loss == "plackett-luce":
+        rankings = read_rankings(data)
+        return of_rankings(rankings.rows), rankings.left_out
+    if loss == "ordinal":
+        ratings = read_ratings(data)
+        return of_ratings(ratings.rows), ratings.left_out
+    found = read_preferences(data)
+    return of_pairs(found.pairs), found.left_out
+
+
+def train_reward(model: str | None, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
+    """Trains, calibrates inside the training rows, saves, measures on held-out prompts; what is printed and kept in train.json."""
+    from trueline.data.jsonl import write_json
+    from trueline.errors import DataError
+    from trueline.train.judged import split_judged
+    from trueline.train.reward import save_reward
+
+    backbone, loss, members, how = _checked(model, o)
+    rows, left_out = _rows(loss, data)
+    share = 0.2 if o["held_out"] is None else o["held_out"]
+    train, test = split_judged(rows, share, "held out") if share else (rows, [])
+    if not train:
+        raise DataError(f"all {len(rows)} rows are held out at --held-out {share}", remedy="give more prompts or hold out less", file=data)
+    shape = {"loss": loss, "members": members, "combine": how, "penalty": o["penalty"], "debias_length": bool(o["debias_length"])}
+    make = _causal if backbone == "causal" else _text
+    trained, told, test, too_long = make(model, train, test, {**shape, "seed": o["seed"]}, out, o)
+    digest = save_reward(trained, out / "model")
+    for path in (out, *out.glob("member-*")):
+        (path / "checkpoint.pt").unlink(missing_ok=True)
+    measured = _measured(trained, test, too_long)
+    found = {"model": str(out / "model"), "digest": digest, "backbone": backbone, **told, "left_out": list(left_out), **measured}
+    write_json(out / "train.json", {**found, "options": {**o, "model": model}})
+    return found
+
+
+def _measured(trained: Any, test: list[Any], too_long: int) -> dict[str, Any]:
+    import numpy as np
+
+    from trueline.train.judged import conversations_of
+    from trueline.train.reward import score
+    from trueline.train.reward_model import held_out_report
+
+    return held_out_report(test, np.array(score(trained, conversations_of(test))), too_long)
+
+
+def _causal(
+    model: str | None, train: list[Any], test: list[Any], shape: dict[str, Any], out: Path, o: dict[str, Any]
+) -> tuple[Any, dict[str, Any], list[Any], int]:
+    from trueline.cli.progress import bar
+    from trueline.cli.train import _wrapped
+    from trueline.train.reward_causal import RewardSettings, encode_groups, train_causal
+
+    assert model is not None
+    local, _ = _wrapped(model, None)
+    settings = RewardSettings(o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], **shape)
+    with bar("reward") as advance:
+        trained, report, told = train_causal(local, train, settings, out, lambda _: advance)
+    fitting = encode_groups(local, test, min(o["max_tokens"], local.context))
+    counted = {"from": local.digest, "rows": report.rows, "too_long": report.too_long, "steps": report.steps, **report.metrics}
+    return trained, {**counted, **told}, fitting.rows, fitting.too_long
+
+
+def _text(
+    model: str | None, train: list[Any], test: list[Any], shape: dict[str, Any], out: Path, o: dict[str, Any]
+) -> tuple[Any, dict[str, Any], list[Any], int]:
+    from trueline.train.reward import encoding
+    from trueline.train.reward_text import TextSettings, train_text
+
+    encode, source = (None, ("", "")) if o["backbone"] == "text" else encoding(model or "minilm")
+    trained, told = train_text(train, TextSettings(**shape), encode, None, source)
+    out.mkdir(parents=True, exist_ok=True)
+    return trained, {"rows": len(train), **told}, test, 0
