@@ -15,6 +15,7 @@ from trueline.data.rankings import Ranking, Rated
 from trueline.engine.loading import load_local
 from trueline.engine.tiny import tiny_model
 from trueline.errors import TargetError, TrainingError
+from trueline.train import loop
 from trueline.train.judged import of_pairs, of_rankings, of_ratings
 from trueline.train.reward import load_reward, save_reward, score
 from trueline.train.reward_causal import RewardSettings, encode_groups, rewards, shared_rewards, train_causal, with_head
@@ -116,7 +117,7 @@ def vars_of(settings: RewardSettings) -> dict[str, object]:
     return {name: getattr(settings, name) for name in RewardSettings.__dataclass_fields__}
 
 
-def test_an_ensemble_has_members_that_differ_and_a_resume_is_the_same_run(tmp_path: Path) -> None:
+def test_an_ensemble_has_members_that_differ_and_a_second_run_is_the_same(tmp_path: Path) -> None:
     local = load_local(tiny_model("llama", tmp_path / "m"), device="cpu")
     settings = RewardSettings(**{**vars_of(FAST), "epochs": 2, "members": 3, "combine": "mean-std", "penalty": 1.0})
     model, _, _ = train_causal(local, ROWS, settings, tmp_path / "run")
@@ -129,6 +130,26 @@ def test_an_ensemble_has_members_that_differ_and_a_resume_is_the_same_run(tmp_pa
     assert score(load_reward(tmp_path / "out"), talks) == pytest.approx(score(model, talks), abs=1e-4)
     again, _, _ = train_causal(local, ROWS, settings, tmp_path / "again")
     assert score(again, talks) == score(model, talks)
+
+
+def test_a_run_cut_in_the_second_member_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    local = load_local(tiny_model("llama", tmp_path / "m"), device="cpu")
+    settings = RewardSettings(**{**vars_of(FAST), "epochs": 2, "members": 2, "combine": "min"})
+
+    class Cut(Exception):
+        pass
+
+    def cut(step: int, of: int, loss: float) -> None:
+        if step == of - 1:
+            raise Cut
+
+    talks = [(p.prompt, p.chosen) for p in PAIRS]
+    whole, _, _ = train_causal(local, ROWS, settings, tmp_path / "whole")
+    with pytest.raises(Cut):
+        train_causal(local, ROWS, settings, tmp_path / "cut", lambda k: cut if k == 1 else None)
+    resumed, _, _ = train_causal(local, ROWS, settings, tmp_path / "cut")
+    assert score(resumed, talks) == score(whole, talks)
 
 
 def test_nothing_that_fits_is_an_error(tmp_path: Path) -> None:
