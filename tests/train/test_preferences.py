@@ -69,7 +69,7 @@ def test_the_first_loss_is_the_formula_of_equal_models(folder: Path) -> None:
     """dpo at step 0: z is minus the offset; half the pairs have margin 1, and margin_weight 2 makes z = -2 of them."""
     half = (0.6931472 + 2.1269280) / 2  # log(1 + e^0), log(1 + e^2)
     for options, value in (({}, 0.6931472), ({"margin_weight": 2.0}, half)):
-        run_dpo(tiny(folder), PAIRS, DpoSettings("dpo", **options, batch_tokens=9999), folder / str(value))
+        run_dpo(tiny(folder), PAIRS, DpoSettings("dpo", **options, batch_tokens=9999, precision="float32"), folder / str(value))
         first = json.loads((folder / str(value) / "metrics.jsonl").read_text().splitlines()[0])
         assert first["loss"] == pytest.approx(value, abs=1e-4)
 
@@ -83,7 +83,7 @@ def test_weights_are_relative_to_all_the_data(folder: Path) -> None:
     found = []
     for name, pairs in (("three", three), ("two", PAIRS[:2])):
         local = tiny(folder)
-        run_dpo(local, pairs, DpoSettings("cpo", batch_tokens=9999, lr=1e-2), folder / name)
+        run_dpo(local, pairs, DpoSettings("cpo", batch_tokens=9999, lr=1e-2, precision="float32"), folder / name)
         found.append(weights(local))
     assert torch.allclose(found[0], found[1], atol=1e-5)
 
@@ -99,9 +99,9 @@ def test_margins_that_are_not_there_are_no_option(folder: Path) -> None:
 def test_with_lora_the_reference_is_the_model_with_adapters_off(method: str, folder: Path) -> None:
     wrapped = put_on(tiny(folder), LoraSettings(r=4, alpha=8))
     if method == "dpo":
-        report = run_dpo(wrapped, PAIRS, DpoSettings(epochs=3, lr=5e-3, batch_tokens=512), folder / "o")
+        report = run_dpo(wrapped, PAIRS, DpoSettings(epochs=3, lr=5e-3, batch_tokens=512, precision="float32"), folder / "o")
     else:
-        report = run_kto(wrapped, LABELLED, KtoSettings(epochs=3, lr=5e-3, batch_tokens=512), folder / "o")
+        report = run_kto(wrapped, LABELLED, KtoSettings(epochs=3, lr=5e-3, batch_tokens=512, precision="float32"), folder / "o")
     assert report.reference.startswith("the model as given at step 0, its adapters off: ")
     cached = {r["key"]: r["logps"] for r in map(json.loads, (folder / "o" / "reference.jsonl").read_text().splitlines())}
     pairs, rows = encode_pairs(wrapped, PAIRS, 512), encode_rows(wrapped, LABELLED, 512, True, 0)
@@ -118,7 +118,7 @@ def test_with_lora_the_reference_is_the_model_with_adapters_off(method: str, fol
 
 
 def test_kto_learns_which_replies_are_wanted(folder: Path) -> None:
-    report = run_kto(tiny(folder), LABELLED, KtoSettings(epochs=6, lr=2e-3, batch_tokens=512), folder / "o")
+    report = run_kto(tiny(folder), LABELLED, KtoSettings(epochs=6, lr=2e-3, batch_tokens=512, precision="float32"), folder / "o")
     assert (report.rows, report.metrics["desirable"], report.metrics["balance"]) == (16, 8.0, 1.0)
     assert report.trend is not None
     assert report.trend.last_margin > report.trend.first_margin + 0.01
@@ -129,7 +129,7 @@ def test_kto_learns_which_replies_are_wanted(folder: Path) -> None:
 def test_kto_is_the_formula_on_the_models_own_numbers(folder: Path) -> None:
     """The second step's baseline and loss, worked from plain log-probabilities of the model before and after the first."""
     local = tiny(folder)
-    settings = KtoSettings(epochs=2, lr=5e-3, batch_tokens=9999, desirable_weight=1.3)
+    settings = KtoSettings(epochs=2, lr=5e-3, batch_tokens=9999, desirable_weight=1.3, precision="float32")
     data = encode_rows(local, LABELLED, 512, True, 0)
     assert data.other is not None
     with torch.no_grad():

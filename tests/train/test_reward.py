@@ -88,7 +88,7 @@ def test_shared_and_unshared_training_end_alike(tmp_path: Path) -> None:
     local = load_local(tiny_model("llama", tmp_path / "m"), device="cpu")
     ends = []
     for share in (True, False):
-        settings = RewardSettings(epochs=2, lr=1e-3, batch_tokens=10_000, share_prompt=share, calibration=0.0)
+        settings = RewardSettings(precision="float32", epochs=2, lr=1e-3, batch_tokens=10_000, share_prompt=share, calibration=0.0)
         model, report, told = train_causal(local, ROWS, settings, tmp_path / str(share))
         assert str(told["shared_prompt"]).startswith("yes" if share else "no: switched off")
         ends.append((report.metrics["loss"], score(model, [(p.prompt, p.chosen) for p in PAIRS])))

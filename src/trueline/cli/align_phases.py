@@ -174,7 +174,7 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
     audit, note = _audited(run, stage, local, rows, folder), ""
     with bar(stage.method) as advance:
         if isinstance(stage, SftStage):
-            settings = SftSettings(stage.epochs, stage.lr, stage.batch_tokens, seed=run.file.seed)
+            settings = SftSettings(stage.epochs, stage.lr, stage.batch_tokens, seed=run.file.seed, precision=stage.precision)
             report = run_sft(trained, [example_from(r) for r in rows], settings, folder, advance)
         else:
             chosen = DpoSettings(
@@ -188,6 +188,7 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
                 lr=stage.lr,
                 batch_tokens=stage.batch_tokens,
                 seed=run.file.seed,
+                precision=stage.precision,
             )
             report = preferred = run_dpo(trained, [preference_from(r) for r in rows], chosen, folder, advance)
             note = preferred.words()

@@ -35,6 +35,11 @@ METHODS = ("sft", "dpo", "kto", "reward")
     help="dpo and reward: share of prompts kept out to measure preference accuracy (default: 0 for dpo, 0.2 for reward).",
 )
 @click.option("--lora", type=click.IntRange(1), help="Train LoRA adapters of this rank instead of all weights; they are merged at the end.")
+@click.option(
+    "--precision",
+    default=None,
+    help="auto (default): bfloat16 with a float32 master of the weights where the processor multiplies it, else float32; or either by name.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of order and batches.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(method: str, model: str | None, data: Path, out: Path, as_json: bool, **options: Any) -> int:
@@ -46,14 +51,15 @@ def command(method: str, model: str | None, data: Path, out: Path, as_json: bool
     if method not in METHODS:
         raise RunFileError(f"unknown method {method!r}, expected one of {', '.join(METHODS)}", remedy="choose one of these")
     allowed = {
-        "sft": ("lora",),
-        "dpo": ("loss", *PAIRED, "held_out", "lora"),
-        "kto": ("loss", *UNPAIRED, "lora"),
-        "reward": ("loss", *REWARD, "held_out"),
+        "sft": ("lora", "precision"),
+        "dpo": ("loss", *PAIRED, "held_out", "lora", "precision"),
+        "kto": ("loss", *UNPAIRED, "lora", "precision"),
+        "reward": ("loss", *REWARD, "held_out", "precision"),
     }[method]
-    for option in (*OPTIONS, *REWARD, "held_out", "lora"):
+    for option in (*OPTIONS, *REWARD, "held_out", "lora", "precision"):
         if options[option] is not None and option not in allowed:
             raise RunFileError(f"--{option.replace('_', '-')} has no effect on {method}", remedy="remove it")
+    options["precision"] = options["precision"] or "auto"
     if method == "reward":
         found = train_reward(model, data, out, options)
     elif model is None:
@@ -107,7 +113,7 @@ def _sft(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]
 
     examples = read_examples(data)
     local, trained = _wrapped(model, o["lora"])
-    settings = SftSettings(o["epochs"], o["lr"] or 1e-3, o["batch_tokens"], o["max_tokens"], o["seed"])
+    settings = SftSettings(o["epochs"], o["lr"] or 1e-3, o["batch_tokens"], o["max_tokens"], o["seed"], o["precision"])
     with bar("sft") as advance:
         report = run_sft(trained, examples, settings, out, advance)
     return _finish(local, trained, o, out, report)

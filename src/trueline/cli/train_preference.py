@@ -49,7 +49,7 @@ def train_dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str,
     from trueline.train.dpo import DpoSettings, run_dpo
     from trueline.train.preference_accuracy import preference_accuracy
 
-    loop = {name: o[name] for name in ("epochs", "batch_tokens", "max_tokens", "seed")}
+    loop = {name: o[name] for name in ("epochs", "batch_tokens", "max_tokens", "seed", "precision")}
     settings = DpoSettings(o["loss"] or "dpo", **{name: o[name] for name in PAIRED}, lr=o["lr"] or 2e-4, **loop)
     settings.objective()
     found = read_preferences(data)
@@ -70,7 +70,7 @@ def train_kto(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str,
     from trueline.data.unpaired import read_labelled
     from trueline.train.kto import KtoSettings, run_kto
 
-    loop = {name: o[name] for name in ("epochs", "batch_tokens", "max_tokens", "seed")}
+    loop = {name: o[name] for name in ("epochs", "batch_tokens", "max_tokens", "seed", "precision")}
     settings = KtoSettings(o["loss"] or "kto", **{name: o[name] for name in UNPAIRED}, lr=o["lr"] or 2e-4, **loop)
     settings.objective()
     found = read_labelled(data)

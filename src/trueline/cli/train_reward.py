@@ -10,7 +10,7 @@ import click
 
 BACKBONES = ("causal", "encoder", "text")
 REWARD = ("backbone", "members", "combine", "penalty", "debias_length")
-ONLY_CAUSAL = ("epochs", "lr", "batch_tokens", "max_tokens")
+ONLY_CAUSAL = ("epochs", "lr", "batch_tokens", "max_tokens", "precision")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -125,7 +125,7 @@ def _causal(
 
     assert model is not None
     local, _ = _wrapped(model, None)
-    settings = RewardSettings(o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], **shape)
+    settings = RewardSettings(o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], precision=o["precision"], **shape)
     with bar("reward") as advance:
         trained, report, told = train_causal(local, train, settings, out, lambda _: advance)
     fitting = encode_groups(local, test, min(o["max_tokens"], local.context))

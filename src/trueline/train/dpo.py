@@ -22,6 +22,7 @@ from trueline.errors import RunFileError, TrainingError
 from trueline.train.batching import Row, batches, make_row
 from trueline.train.checkpoint import load_checkpoint
 from trueline.train.loop import LoopSettings, Progress, StepLoss, run_loop
+from trueline.train.precision import computing_in, resolve
 from trueline.train.reference import Logps, check_start, named, reference_logps
 from trueline.train.sft import TrainReport, vars_of
 from trueline.train.shared import can_share, pair_logps, shared_logps
@@ -31,7 +32,8 @@ from trueline.train.trend import Trend, trend_of
 @dataclass(frozen=True, slots=True)
 class DpoSettings:
     """loss: a paired name in `algos.losses.preference.LOSSES`; beta to sft_weight: its options, None for its own default (what
-    they mean stands in `algos.losses.options`). batch_tokens: padded tokens a step; max_tokens: longest row kept."""
+    they mean stands in `algos.losses.options`). batch_tokens: padded tokens a step; max_tokens: longest row kept;
+    precision: auto, float32 or bfloat16 (with a float32 master of the weights)."""
 
     loss: str = "dpo"
     beta: float | None = None
@@ -45,6 +47,7 @@ class DpoSettings:
     max_tokens: int = 1024
     share_prompt: bool = True
     seed: int = 0
+    precision: str = "auto"
 
     def objective(self) -> PairedObjective:
         """The loss with its options. Raises `RunFileError` for an unknown name or an option without effect."""
@@ -171,17 +174,20 @@ def run_dpo(
     def logps(batch: list[int]) -> tuple[torch.Tensor, ...]:
         return form(local.model, [data.chosen[i] for i in batch], [data.rejected[i] for i in batch], pad_id, local.device)
 
-    key = digest_of(["dpo", local.digest, data.keys, data.weights, data.margins, vars_of(settings)])
+    precision = resolve(settings.precision, local.device)
+    key = digest_of(["dpo", local.digest, data.keys, data.weights, data.margins, vars_of(settings), precision])
     reference, told = None, f"none, {settings.loss} has no reference"
-    if objective.reference:
-        told = named(local)
-        reference = reference_logps(local, data, logps, folder / "reference.jsonl", settings.batch_tokens)
-        check_start(local, logps, reference)
-    step_loss = _step_loss(objective, data, scale, logps, reference, local.device)
     plan = [b for epoch in range(settings.epochs) for b in batches(data.lengths(), settings.batch_tokens, settings.seed, epoch)]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sharing.json").write_text(json.dumps({"shared_prompt": shared, "why": why}) + "\n")
-    metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, load_checkpoint(folder, key), progress)
+    with computing_in(local.model, precision) as master:
+        if objective.reference:
+            told = named(local)
+            reference = reference_logps(local, data, logps, folder / "reference.jsonl", settings.batch_tokens, precision)
+            check_start(local, logps, reference, precision)
+        step_loss = _step_loss(objective, data, scale, logps, reference, local.device)
+        state = load_checkpoint(folder, key)
+        metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, master)
     return PreferenceReport(
         steps=len(plan),
         rows=len(data.chosen),

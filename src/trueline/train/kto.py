@@ -25,6 +25,7 @@ from trueline.train.batching import Row, batches, make_row
 from trueline.train.checkpoint import load_checkpoint
 from trueline.train.dpo import PreferenceReport, relative
 from trueline.train.loop import LoopSettings, Progress, StepLoss, run_loop
+from trueline.train.precision import computing_in, resolve
 from trueline.train.reference import check_start, named, reference_logps
 from trueline.train.sft import vars_of
 from trueline.train.shared import pair_logps
@@ -36,7 +37,7 @@ BALANCE = (1.0, 4 / 3)  # of the two classes' total weights, eq. 8 of 2402.01306
 @dataclass(frozen=True, slots=True)
 class KtoSettings:
     """loss: an unpaired name in `algos.losses.preference.LOSSES`; beta and the class weights: its options, None for its own
-    default. batch_tokens: padded tokens a step; max_tokens: longest row kept."""
+    default. batch_tokens: padded tokens a step; max_tokens: longest row kept; precision: auto, float32 or bfloat16."""
 
     loss: str = "kto"
     beta: float | None = None
@@ -47,6 +48,7 @@ class KtoSettings:
     batch_tokens: int = 4096
     max_tokens: int = 1024
     seed: int = 0
+    precision: str = "auto"
 
     def objective(self) -> UnpairedObjective:
         """The loss with its options. Raises `RunFileError` for an unknown name or an option without effect."""
@@ -183,13 +185,16 @@ def run_kto(
         found = pair_logps(local.model, own, other, pad_id, local.device)
         return found if other else found[:1]
 
-    key = digest_of(["kto", local.digest, data.keys, data.weights, data.desirable, vars_of(settings)])
+    precision = resolve(settings.precision, local.device)
+    key = digest_of(["kto", local.digest, data.keys, data.weights, data.desirable, vars_of(settings), precision])
     told = named(local)
-    reference = reference_logps(local, data, logps, folder / "reference.jsonl", settings.batch_tokens)
-    check_start(local, logps, reference)
-    step_loss = _step_loss(local, objective, data, weights, reference)
     plan = [b for epoch in range(settings.epochs) for b in batches(data.lengths(), settings.batch_tokens, settings.seed, epoch)]
-    metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, load_checkpoint(folder, key), progress)
+    with computing_in(local.model, precision) as master:
+        reference = reference_logps(local, data, logps, folder / "reference.jsonl", settings.batch_tokens, precision)
+        check_start(local, logps, reference, precision)
+        step_loss = _step_loss(local, objective, data, weights, reference)
+        state = load_checkpoint(folder, key)
+        metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, master)
     return KtoReport(
         steps=len(plan),
         rows=len(data.own),

@@ -15,7 +15,7 @@ from trueline.errors import TrainingError
 from trueline.train.batching import batches
 
 Logps = Callable[[list[int]], tuple[torch.Tensor, ...]]
-APART = 0.05  # nats that a model may differ from its own cached log-probabilities
+APART = {"float32": 0.05, "bfloat16": 0.5}  # nats that a model may differ from its own cached log-probabilities
 
 
 class Addressed(Protocol):
@@ -40,12 +40,13 @@ def _known(cache: Path, digest: str) -> dict[str, list[float]]:
     return {row["key"]: row["logps"] for row in rows if row["model"] == digest}
 
 
-def reference_logps(local: LocalModel, data: Addressed, logps: Logps, cache: Path, budget: int) -> torch.Tensor:
+def reference_logps(local: LocalModel, data: Addressed, logps: Logps, cache: Path, budget: int, precision: str = "float32") -> torch.Tensor:
     """(rows, k) log-probabilities of the untouched model, k tensors of (rows,) from `logps`, read from and appended to `cache`.
 
     The batches are those of all the data (at most `budget` padded tokens each), whatever is cached: a batch with a row missing is
     done whole, so that a run killed here goes on with the very bits of an uninterrupted one."""
-    known = _known(cache, local.digest)
+    name = local.digest if precision == "float32" else f"{local.digest} in {precision}"
+    known = _known(cache, name)
     cache.parent.mkdir(parents=True, exist_ok=True)
     with cache.open("a", encoding="utf-8") as f, torch.no_grad():
         for part in batches(data.lengths(), budget, 0, 0):
@@ -54,19 +55,19 @@ def reference_logps(local: LocalModel, data: Addressed, logps: Logps, cache: Pat
             found = torch.stack(logps(part), dim=1).tolist()
             for i, values in zip(part, found, strict=True):
                 known[data.keys[i]] = values
-                f.write(json.dumps({"model": local.digest, "key": data.keys[i], "logps": values}) + "\n")
+                f.write(json.dumps({"model": name, "key": data.keys[i], "logps": values}) + "\n")
             f.flush()
     return torch.tensor([known[k] for k in data.keys], device=local.device)
 
 
-def check_start(local: LocalModel, logps: Logps, reference: torch.Tensor) -> None:
+def check_start(local: LocalModel, logps: Logps, reference: torch.Tensor, precision: str = "float32") -> None:
     """At step 0 model and reference are the same, so every implicit reward is 0. If not, the reference is another model:
     `TrainingError`."""
     sample = list(range(min(4, len(reference))))
     with torch.no_grad():
         found = torch.stack(logps(sample), dim=1)
     off = float((found - reference[sample]).abs().max())
-    if off > APART:
+    if off > APART[precision]:
         what = f"at step 0 model and reference differ by {off:.3f} nats, expected 0; the reference is not this model ({local.path})"
         raise TrainingError(what, remedy="start from the model that the reference cache belongs to")
 

@@ -27,6 +27,7 @@ from trueline.train.checkpoint import load_checkpoint
 from trueline.train.judged import LOSS_OF, Judged, conversations_of, split_judged
 from trueline.train.layout import Group, lay_out
 from trueline.train.loop import LoopSettings, Progress, run_loop
+from trueline.train.precision import computing_in, resolve
 from trueline.train.reward_model import Conversation, RewardModel, calibrated, centred, check_debias
 from trueline.train.sft import TrainReport, vars_of
 from trueline.train.shared import SLACK, TOLERANCE, hidden_of
@@ -39,7 +40,7 @@ class RewardSettings:
     """loss: name in `algos.losses.reward.LOSSES`; epochs over the rows; batch_tokens: tokens a step (every reply counted); max_tokens:
     longest row kept; margin: whether a pair's `margin` must be exceeded (2307.09288, eq. 2); members: how many, with seeds of their
     own for head and order; combine, penalty: see `algos.losses.ensemble`; debias_length: whether length is taken off; calibration:
-    share of the families kept from training for slope and temperature (0: neither is fitted)."""
+    share of the families kept from training for slope and temperature (0: neither is fitted); precision: auto, float32 or bfloat16."""
 
     epochs: int = 1
     lr: float = 2e-4
@@ -54,6 +55,7 @@ class RewardSettings:
     debias_length: bool = False
     calibration: float = 0.1
     share_prompt: bool = True
+    precision: str = "auto"
 
 
 def with_head(local: LocalModel, seed: int) -> LocalModel:
@@ -195,8 +197,11 @@ def train_member(
 
     sizes = [(len(g[0].prompt) + sum(len(r.completion) for r in g)) if shared else sum(map(len, g)) for g in data.groups]
     plan = [b for epoch in range(settings.epochs) for b in batches(sizes, settings.batch_tokens, settings.seed, epoch)]
-    key = digest_of(["reward", local.digest, data.key(), vars_of(settings), shared])
-    metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, load_checkpoint(folder, key), progress)
+    precision = resolve(settings.precision, local.device)
+    key = digest_of(["reward", local.digest, data.key(), vars_of(settings), shared, precision])
+    with computing_in(local.model, precision) as master:
+        state = load_checkpoint(folder, key)
+        metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, master)
     thresholds = tuple(ordered_thresholds(free).tolist()) if free is not None else ()
     if free is not None:
         del local.model.ordinal_thresholds

@@ -24,6 +24,9 @@ AtLeastZero = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Number, Field(ge=1)]
 
 
+Precision = Literal["auto", "float32", "bfloat16"]  # of computing; weights are always remembered in float32
+
+
 class Part(BaseModel):
     """Frozen, and an unknown key is an error."""
 
@@ -64,6 +67,7 @@ class SftStage(Part):
     lr: Positive = 1e-3
     batch_tokens: Count = 4096
     mix: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    precision: Precision = "auto"
     lora: LoraPart | None = None
 
 
@@ -87,6 +91,7 @@ class DpoStage(Part):
     sample_from: Literal["current", "start"] = "current"
     probes: Count = 1000
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    precision: Precision = "auto"
     lora: LoraPart | None = None
 
     def loss_options(self) -> dict[str, float | None]:
