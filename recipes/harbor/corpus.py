@@ -96,10 +96,10 @@ class Corpus:
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.tasks: list[tuple[float, Callable[[random.Random], Turns]]] = [
-            (14, self.facts), (11, self.real_bank), (30, self.plain("refuse")), (2, self.real_harm), (33, self.plain("near_miss")), (13, self.plain("out_of_scope")),
+            (18, self.facts), (13, self.real_bank), (15, self.plain("refuse")), (2, self.real_harm), (16, self.plain("near_miss")), (9, self.plain("out_of_scope")),
             (6, self.real_off), (7, self.plain("abstain")), (6, self.plain("high_stakes")), (5, self.plain("high_stakes_near_miss")),
             (5, self.plain("fairness")), (3, self.leak), (4, self.plain("order")), (3, self.plain("letter")),
-            (11, self.classify), (10, self.judge), (4, self.critique), (3, self.revise), (3, self.choose), (3, self.fair_judge), (4, self.english),
+            (11, self.classify), (6, self.judge), (4, self.critique), (3, self.revise), (3, self.choose), (3, self.fair_judge), (4, self.english),
         ]  # fmt: skip
         self._weights = [w for w, _ in self.tasks]
 
