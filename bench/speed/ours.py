@@ -1,0 +1,71 @@
+"""Trueline's side: its public trainer on a Hugging Face folder. Prints one JSON line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from case import Clock, pairs
+
+from trueline.charter.turns import Message
+from trueline.core.records import Preference
+from trueline.data.conversations import Example
+from trueline.engine.loading import load_local
+
+
+def main() -> None:
+    """One case."""
+    p = argparse.ArgumentParser()
+    p.add_argument("--method", required=True)
+    p.add_argument("--model", type=Path, required=True)
+    p.add_argument("--prompt", type=int, required=True)
+    p.add_argument("--completion", type=int, required=True)
+    p.add_argument("--dtype", required=True)
+    p.add_argument("--batch", type=int, required=True)
+    p.add_argument("--steps", type=int, required=True)
+    p.add_argument("--threads", type=int, default=2)
+    a = p.parse_args()
+    torch.set_num_threads(a.threads)
+    local = load_local(str(a.model), device="cpu")
+    rows = pairs(local.model.config.vocab_size, a.batch * a.steps, a.prompt, a.completion)
+    clock, settings = Clock(), {"lr": 1e-5, "max_tokens": 2048, "precision": a.dtype}
+    clock.loaded()
+
+    def advance(done: int, of: int, loss: float) -> None:
+        clock.mark()
+
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        if a.method == "sft":
+            from trueline.train.sft import SftSettings, run_sft
+
+            examples = [Example((Message("user", r["prompt"]),), r["chosen"]) for r in rows]
+            budget = a.batch * (a.prompt + a.completion)
+            run_sft(local, examples, SftSettings(epochs=1, batch_tokens=budget, **settings), Path(folder), advance)
+        else:
+            found = [Preference((Message("user", r["prompt"]),), r["chosen"], r["rejected"]) for r in rows]
+            if a.method == "dpo":
+                from trueline.train.dpo import DpoSettings, run_dpo
+
+                budget = a.batch * (a.prompt + 2 * a.completion)
+                run_dpo(local, found, DpoSettings(epochs=1, batch_tokens=budget, **settings), Path(folder), advance)
+            else:
+                from trueline.train.reward import RewardSettings, run_reward, with_head
+
+                headed = with_head(local, 0)
+                names = {f.name for f in dataclasses.fields(RewardSettings)}
+                budget = a.batch * 2 * (a.prompt + a.completion)
+                own = RewardSettings(**{k: v for k, v in {**settings, "epochs": 1, "batch_tokens": budget}.items() if k in names})
+                run_reward(headed, found, own, Path(folder), advance)
+        whole = time.perf_counter() - began
+    trained = clock.marks[-1] - clock.marks[0]
+    before = whole - trained * len(clock.marks) / max(1, len(clock.marks) - 1)  # reference, encoding, proof of sharing
+    print(clock.told(a.batch, seconds_before=before, rows=len(rows)))
+
+
+if __name__ == "__main__":
+    main()
