@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from trueline.train.batching import Row
-from trueline.train.layout import Group, lay_out, mask_of, pack
+from trueline.train.layout import Group, lay_out, mask_of
 from trueline.train.shared import can_share, groups_of, layout_logps, pair_logps
 
 CPU = torch.device("cpu")
@@ -98,13 +98,3 @@ def test_a_model_that_cannot_share_says_so() -> None:
     shares, why = can_share(model_of("Qwen3Next", {**linear, **experts, "head_dim": 16}), *some_pairs(), 0, CPU)
     assert not shares
     assert why
-
-
-def test_packing_never_overfills_and_loses_nothing() -> None:
-    source = random.Random(1)
-    lengths = [source.randrange(1, 100) for _ in range(200)]
-    rows = pack(lengths, 100)
-    assert sorted(i for row in rows for i in row) == list(range(200))
-    assert all(sum(lengths[i] for i in row) <= 100 for row in rows)
-    assert len(rows) <= -(-sum(lengths) // 100) * 1.1  # best-fit decreasing wastes little
-    assert pack([60, 50, 40, 50], 100) == [[0, 2], [1, 3]]

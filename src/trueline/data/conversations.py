@@ -7,16 +7,18 @@ lists), or an implicit prompt (`chosen` and `rejected` begin with the same turns
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message, messages_from
 from trueline.core.records import Preference
 from trueline.data.jsonl import read_jsonl
 from trueline.errors import DataError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +137,14 @@ def read_examples(path: Path) -> list[Example]:
     return out
 
 
-def read_preferences(path: Path) -> PreferenceFile:
-    """All preferences of a file. Raises `DataError` (file:line) for a malformed row, and where no row can be learnt from."""
-    out: list[Preference] = []
+def read_rows(path: Path, of: Callable[[Mapping[str, Any]], T], what: str) -> tuple[list[T], tuple[str, ...]]:
+    """(all rows of a file, a line for each that was left out because it teaches nothing). Raises `DataError` (file:line) for a malformed
+    row, and where no row can be learnt from; `what` names a row."""
+    out: list[T] = []
     left: list[DataError] = []
     for number, row in read_jsonl(path):
         try:
-            out.append(preference_from(row))
+            out.append(of(row))
         except TeachesNothing as e:
             left.append(_located(path, number, e))
         except DataError as e:
@@ -149,8 +152,13 @@ def read_preferences(path: Path) -> PreferenceFile:
     if not out and left:
         raise left[0]
     if not out:
-        raise DataError("this file has no rows", remedy="give at least one preference", file=path)
-    return PreferenceFile(out, tuple(f"{path.name}:{e.line}: {e.what}" for e in left))
+        raise DataError("this file has no rows", remedy=f"give at least one {what}", file=path)
+    return out, tuple(f"{path.name}:{e.line}: {e.what}" for e in left)
+
+
+def read_preferences(path: Path) -> PreferenceFile:
+    """All preferences of a file. Raises as `read_rows`."""
+    return PreferenceFile(*read_rows(path, preference_from, "preference"))
 
 
 def split_by_prompt(pairs: list[Preference], held_out: float = 0.2) -> tuple[list[Preference], list[Preference]]:

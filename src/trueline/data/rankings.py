@@ -7,14 +7,13 @@ Extras of both: weight, source.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from trueline.charter.turns import Message, messages_from
-from trueline.data.conversations import TeachesNothing, _located, _need, _number, _reply
-from trueline.data.jsonl import read_jsonl
+from trueline.data.conversations import TeachesNothing, _need, _number, _reply, read_rows
 from trueline.errors import DataError
 
 MOST = 64  # replies in one ranking; a longer list is a mistake in the file
@@ -102,31 +101,14 @@ def rated_from(row: Mapping[str, Any]) -> Rated:
     return Rated(prompt, reply, rating, _number(row, "weight", 1.0), str(row.get("source", "")))
 
 
-def _read(path: Path, of: Callable[[Mapping[str, Any]], T], what: str) -> RowFile[T]:
-    rows: list[T] = []
-    left: list[DataError] = []
-    for number, row in read_jsonl(path):
-        try:
-            rows.append(of(row))
-        except TeachesNothing as e:
-            left.append(_located(path, number, e))
-        except DataError as e:
-            raise _located(path, number, e) from None
-    if not rows and left:
-        raise left[0]
-    if not rows:
-        raise DataError("this file has no rows", remedy=f"give at least one {what}", file=path)
-    return RowFile(rows, tuple(f"{path.name}:{e.line}: {e.what}" for e in left))
-
-
 def read_rankings(path: Path) -> RowFile[Ranking]:
     """All rankings of a file. Raises `DataError` (file:line) for a malformed row, and where no row can be learnt from."""
-    return _read(path, ranking_from, "ranking")
+    return RowFile(*read_rows(path, ranking_from, "ranking"))
 
 
 def read_ratings(path: Path) -> RowFile[Rated]:
     """All ratings of a file. Raises `DataError` (file:line) for a malformed row, and where fewer than two different ratings stand in it."""
-    found = _read(path, rated_from, "rating")
+    found = RowFile(*read_rows(path, rated_from, "rating"))
     levels = {r.rating for r in found.rows}
     if not 2 <= len(levels) <= MOST_LEVELS:
         what = f"{len(levels)} different ratings, expected 2 to {MOST_LEVELS}"

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trueline.charter.turns import Message, messages_from
-from trueline.data.conversations import TeachesNothing, _located, _need, _number, _reply
-from trueline.data.jsonl import read_jsonl
+from trueline.data.conversations import TeachesNothing, _need, _number, _reply, read_rows
 from trueline.errors import DataError
 
 
@@ -56,17 +55,4 @@ def labelled_from(row: Mapping[str, Any]) -> Labelled:
 
 def read_labelled(path: Path) -> LabelledFile:
     """All rows of a file. Raises `DataError` (file:line) for a malformed row, and where no row can be learnt from."""
-    out: list[Labelled] = []
-    left: list[DataError] = []
-    for number, row in read_jsonl(path):
-        try:
-            out.append(labelled_from(row))
-        except TeachesNothing as e:
-            left.append(_located(path, number, e))
-        except DataError as e:
-            raise _located(path, number, e) from None
-    if not out and left:
-        raise left[0]
-    if not out:
-        raise DataError("this file has no rows", remedy="give at least one row", file=path)
-    return LabelledFile(out, tuple(f"{path.name}:{e.line}: {e.what}" for e in left))
+    return LabelledFile(*read_rows(path, labelled_from, "row"))

@@ -121,15 +121,3 @@ def mask_of(layout: Layout, config: Any, dtype: torch.dtype) -> Mask:
     if len(kinds) <= 1:
         return of(next(iter(kinds), "full_attention"))
     return {kind: of(kind) for kind in sorted(kinds)}
-
-
-def pack(lengths: Sequence[int], width: int) -> list[list[int]]:
-    """Indices in rows of at most `width` tokens, longest first into the fullest row with room (best-fit decreasing)."""
-    rows: list[tuple[int, list[int]]] = []
-    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        best = max((r for r in range(len(rows)) if rows[r][0] + lengths[i] <= width), key=lambda r: rows[r][0], default=None)
-        if best is None:
-            rows.append((lengths[i], [i]))
-        else:
-            rows[best] = (rows[best][0] + lengths[i], [*rows[best][1], i])
-    return [r for _, r in rows]

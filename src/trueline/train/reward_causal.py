@@ -30,7 +30,7 @@ from trueline.train.loop import LoopSettings, Progress, run_loop
 from trueline.train.precision import computing_in, resolve
 from trueline.train.reward_model import Conversation, RewardModel, calibrated, centred, check_debias
 from trueline.train.sft import TrainReport, vars_of
-from trueline.train.shared import SLACK, TOLERANCE, hidden_of
+from trueline.train.shared import SLACK, TOLERANCE, gradients_apart, hidden_of
 
 SAMPLE = 512  # training replies on which a member's centre and scale are measured
 
@@ -155,11 +155,10 @@ def can_share_rewards(local: LocalModel, data: Encoded, settings: RewardSettings
         return False, f"the model does not take a 4D mask ({type(e).__name__})"
     theirs = rewards(local, [r for g in sample for r in g], pad_id)
     worst = float((mine - theirs).abs().max().detach())
-    both = [(a, b) for a, b in zip(my_gradient, gradient(theirs), strict=True) if a is not None and b is not None]
-    apart = sum(float((a - b).pow(2).sum()) for a, b in both) / max(sum(float(b.pow(2).sum()) for _, b in both), 1e-30)
-    if not worst < TOLERANCE or not apart**0.5 < SLACK:
-        return False, f"shared and unshared rewards differ by {worst:.1e} and their gradients by {100 * apart**0.5:.1g} %"
-    return True, f"shared equals unshared within {worst:.1e} and {100 * apart**0.5:.1g} % of the gradient on {len(sample)} groups"
+    apart = gradients_apart(my_gradient, gradient(theirs))
+    if not worst < TOLERANCE or not apart < SLACK:
+        return False, f"shared and unshared rewards differ by {worst:.1e} and their gradients by {100 * apart:.1g} %"
+    return True, f"shared equals unshared within {worst:.1e} and {100 * apart:.1g} % of the gradient on {len(sample)} groups"
 
 
 @dataclass(frozen=True, slots=True)

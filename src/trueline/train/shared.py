@@ -59,16 +59,6 @@ def shared_logps(
     return sums[0::2], sums[1::2]
 
 
-def hidden_ends(
-    model: Any, chosen: Sequence[Row], rejected: Sequence[Row], pad_id: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Last hidden state of each side, both (pairs, d), with the prompt computed once a pair: what a reward model reads. `model` needs
-    `base_model` and `config` alone."""
-    layout = lay_out(groups_of(chosen, rejected), pad_id, device)
-    ends = hidden_of(model, layout)[layout.ends[:, 0], layout.ends[:, 1]]
-    return ends[0::2], ends[1::2]
-
-
 def _value_and_gradient(form: Any, model: Any, *given: Any) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
     c, r = form(model, *given)
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -76,7 +66,7 @@ def _value_and_gradient(form: Any, model: Any, *given: Any) -> tuple[torch.Tenso
     return torch.stack([c, r]).detach(), list(gradient)
 
 
-def _apart(mine: Sequence[torch.Tensor | None], theirs: Sequence[torch.Tensor | None]) -> float:
+def gradients_apart(mine: Sequence[torch.Tensor | None], theirs: Sequence[torch.Tensor | None]) -> float:
     """The norm of the difference of two gradients over the norm of the second."""
     both = [(a, b) for a, b in zip(mine, theirs, strict=True) if a is not None and b is not None]
     apart = sum(float((a - b).float().pow(2).sum()) for a, b in both)
@@ -98,7 +88,7 @@ def can_share(model: Any, chosen: Sequence[Row], rejected: Sequence[Row], pad_id
     worst = float((mine - theirs).abs().max())
     if not worst < TOLERANCE:
         return False, f"shared and unshared differ by {worst:.1e} nats on {len(sample)} pairs, more than {TOLERANCE:.0e}"
-    apart = _apart(my_gradient, their_gradient)
+    apart = gradients_apart(my_gradient, their_gradient)
     if not apart < SLACK:
         return False, f"the gradients of shared and unshared differ by {100 * apart:.1f} % on {len(sample)} pairs"
     return True, f"shared equals unshared within {worst:.1e} nats and {100 * apart:.1g} % of the gradient on {len(sample)} pairs"
