@@ -218,3 +218,26 @@ def test_the_trial_finds_a_model_whose_padding_leaks(llama: LocalModel, monkeypa
         ),
     )
     assert not prefill_room._try_batching(llama)
+
+
+def test_kept_log_probabilities_are_those_of_the_model(local: LocalModel) -> None:
+    """At temperature 1 and 0.7, end token counted: what the sampler drew by is what a fresh run of the model says."""
+    rows = prompts(local)
+    for warmth in (1.0, 0.7):
+        made = generate(local, rows, [Sampling(temperature=warmth, max_tokens=12, seed=s) for s in range(len(rows))])
+        for row, m in zip(rows, made, strict=True):
+            full = [*m.ids, *([] if m.end is None else [m.end])]
+            assert len(m.logps) == len(full)
+            logits = local.model(torch.tensor([[*row, *full]])).logits[0, len(row) - 1 : -1].double() / warmth
+            expected = torch.log_softmax(logits, dim=-1).gather(1, torch.tensor(full)[:, None])[:, 0]
+            assert m.logps == pytest.approx(expected.tolist(), abs=1e-4)
+    assert all(m.logps == () for m in generate(local, rows, Sampling(max_tokens=4)))
+
+
+def test_a_group_of_samples_is_the_same_as_each_alone(local: LocalModel) -> None:
+    """The prompt of a group is computed once; draws with and without top_p stand side by side."""
+    rows = [r for r in prompts(local)[:2] for _ in range(4)]
+    plan = [Sampling(temperature=1.0, top_p=0.9 if s % 2 else 1.0, max_tokens=9, seed=s) for s in range(len(rows))]
+    together = generate(local, rows, plan)
+    assert together == [generate(local, [r], s)[0] for r, s in zip(rows, plan, strict=True)]
+    assert len({m.ids for m in together[:4]}) > 1

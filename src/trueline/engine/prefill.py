@@ -1,4 +1,5 @@
-"""Runs the prompts of a batch: the prefix that all share is computed once, the rest left-padded.
+"""Runs the prompts of a batch: the prefix that all share is computed once, a prompt that stands there several times once, the rest
+left-padded.
 
 Row r of a batch of width L is [pad_r | prompt_r], contiguous and ending at the last column. The shared prefix is run as
 one row; each row gets it moved right by its pad, and the last L - shared columns of every row are run together. A row
@@ -81,6 +82,9 @@ def blocks_of(lengths: Sequence[int], shared: int) -> list[list[int]]:
 def prefill(local: LocalModel, rows: Sequence[Sequence[int]], *, room: int = 64, keep: int = 1, share: bool = True) -> Prefilled:
     """Runs `rows` of token ids. `room`: columns that will follow; `keep`: logits wanted, counted from the end."""
     device = local.device
+    once = list(dict.fromkeys(tuple(r) for r in rows))
+    if len(once) < len(rows) and has_plain_attention(local.model.config.get_text_config()):
+        return _repeated(prefill(local, once, room=room, keep=keep, share=share), once, rows)
     width = max(len(r) for r in rows)
     if not has_plain_attention(local.model.config.get_text_config()):
         assert len(rows) == 1, "recurrent states cannot be padded"
@@ -102,6 +106,14 @@ def prefill(local: LocalModel, rows: Sequence[Sequence[int]], *, room: int = 64,
     if len(parts) == 1 and blocks[0] == sorted(blocks[0]):
         return parts[0]
     return _joined(blocks, parts, width, room)
+
+
+def _repeated(done: Prefilled, once: Sequence[tuple[int, ...]], rows: Sequence[Sequence[int]]) -> Prefilled:
+    """The prompts of `once` as often as they stand in `rows`: a group of samples computes its prompt once."""
+    place = {row: n for n, row in enumerate(once)}
+    index = torch.tensor([place[tuple(r)] for r in rows], device=done.mask.device)
+    done.cache.batch_select_indices(index)
+    return Prefilled(done.cache, done.mask[index], done.positions[index], done.logits[index])
 
 
 def _block(local: LocalModel, rows: Sequence[Sequence[int]], head: Any, shared: int, room: int, keep: int) -> Prefilled:

@@ -25,12 +25,15 @@ __all__ = ["Decoding", "Generated", "Row", "common_prefix", "generate"]
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """ids: the sampled tokens without the end token (those of a stop string are in); text: decoded, cut at the stop
-    string, without white space round it."""
+    """ids: the sampled tokens without the end token (those of a stop string are in); text: decoded, cut at the stop string, without white
+    space round it; end: the end token, where one was sampled; logps: of every id and of the end token, in nats at the temperature of the
+    request before top_p (greedy rows: none)."""
 
     ids: tuple[int, ...]
     text: str
     finish_reason: FinishReason
+    end: int | None = None
+    logps: tuple[float, ...] = field(default=(), compare=False)  # the batch decides their rounding
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class Row:
     """Tokens of the prompt."""
     source: random.Random
     ids: list[int] = field(default_factory=list)
+    logps: list[float] = field(default_factory=list)
+    end: int | None = None
     reason: FinishReason | None = None
     dropped: bool = False
 
@@ -53,7 +58,7 @@ class Row:
     def take(self, token: int, local: LocalModel) -> None:
         """Adds one token, or ends."""
         if token in local.stops:
-            self.reason = "stop"
+            self.reason, self.end = "stop", token
             return
         self.ids.append(token)
         if self.sampling.stop and self._stopped(local):
@@ -74,7 +79,8 @@ class Row:
     def generated(self, local: LocalModel) -> Generated:
         """The finished reply."""
         assert self.reason is not None
-        return Generated(tuple(self.ids), cut(self.text(local), self.sampling.stop).strip(), self.reason)
+        text = cut(self.text(local), self.sampling.stop).strip()
+        return Generated(tuple(self.ids), text, self.reason, self.end, tuple(self.logps))
 
 
 def cut(text: str, stops: Sequence[str]) -> str:
@@ -83,27 +89,41 @@ def cut(text: str, stops: Sequence[str]) -> str:
 
 
 def pick(logits: torch.Tensor, rows: Sequence[Row]) -> list[int]:
-    """One token a row from `logits` (rows, vocab): the likeliest, or drawn by inverting the cumulative probability."""
+    """One token a row from `logits` (rows, vocab): the likeliest, or drawn by inverting the cumulative probability, whose
+    log-probability the row keeps."""
     if not bool(torch.isfinite(logits.amax(dim=-1)).all()):
         what = "the model gave logits that are not finite"
         raise ModelError(what, remedy="load it in float32, and check that the weights are whole")
-    tokens: list[int] = logits.argmax(dim=-1).tolist()
     hot = [i for i, r in enumerate(rows) if r.sampling.temperature > 0 and r.live]
     if not hot:
-        return tokens
-    device = logits.device
-    warmth = torch.tensor([rows[i].sampling.temperature for i in hot], device=device, dtype=torch.float64)
-    p = torch.softmax(logits[hot].double() / warmth[:, None], dim=-1)
-    p, order = p.sort(dim=-1, descending=True, stable=True)
-    before = p.cumsum(dim=-1) - p
-    limit = torch.tensor([rows[i].sampling.top_p for i in hot], device=device, dtype=torch.float64)
-    p = torch.where((before < limit[:, None]) | (before == 0), p, 0.0)
-    total = p.cumsum(dim=-1)
-    draw = torch.tensor([rows[i].source.random() for i in hot], device=device, dtype=torch.float64)
-    place = torch.searchsorted(total, (draw * total[:, -1])[:, None], right=True).clamp(max=p.shape[-1] - 1)
-    for i, token in zip(hot, order.gather(1, place)[:, 0].tolist(), strict=True):
-        tokens[i] = token
+        return list(logits.argmax(dim=-1).tolist())
+    tokens: list[int] = logits.argmax(dim=-1).tolist() if len(hot) < len(rows) else [0] * len(rows)
+    warmth = torch.tensor([rows[i].sampling.temperature for i in hot], device=logits.device, dtype=torch.float64)
+    logp = torch.log_softmax((logits if len(hot) == len(rows) else logits[hot]).double() / warmth[:, None], dim=-1)
+    # a row draws the same token whoever stands beside it: the way of drawing depends on its own top_p alone
+    for nucleus in (False, True):
+        some = [k for k, i in enumerate(hot) if (rows[i].sampling.top_p < 1) == nucleus]
+        if some:
+            own = logp if len(some) == len(hot) else logp[some]
+            drawn = _drawn(own, [rows[hot[k]] for k in some], nucleus)
+            for k, token, value in zip(some, drawn.tolist(), own.gather(1, drawn[:, None])[:, 0].tolist(), strict=True):
+                tokens[hot[k]] = token
+                rows[hot[k]].logps.append(value)
     return tokens
+
+
+def _drawn(logp: torch.Tensor, rows: Sequence[Row], nucleus: bool) -> torch.Tensor:
+    """A token a row, (rows,), from log-probabilities (rows, vocab); `nucleus`: from the likeliest that make up top_p."""
+    p, order = logp.exp(), None
+    if nucleus:
+        p, order = p.sort(dim=-1, descending=True, stable=True)
+        limit = torch.tensor([r.sampling.top_p for r in rows], device=p.device, dtype=torch.float64)
+        before = p.cumsum(dim=-1) - p
+        p = torch.where((before < limit[:, None]) | (before == 0), p, 0.0)
+    total = p.cumsum(dim=-1)
+    draw = torch.tensor([r.source.random() for r in rows], device=p.device, dtype=torch.float64)
+    place = torch.searchsorted(total, (draw * total[:, -1])[:, None], right=True).clamp(max=p.shape[-1] - 1)
+    return (place if order is None else order.gather(1, place))[:, 0]
 
 
 class Decoding:
