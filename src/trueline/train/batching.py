@@ -16,14 +16,24 @@ from trueline.train.head import body_of, form_of, picked_logps
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """prompt + completion ids; only the completion counts. `weight` multiplies its loss."""
+    """prompt + completion ids. The completion counts, and of the prompt the spans (begin, end) in `earlier`: the assistant's turns
+    of a conversation that is taught whole. `weight` multiplies its loss."""
 
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
     weight: float = 1.0
+    earlier: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.completion)
+
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """(begin, end) of everything that counts, in order."""
+        return (*self.earlier, (len(self.prompt), len(self)))
+
+    def counted(self) -> int:
+        """How many tokens count."""
+        return sum(end - begin for begin, end in self.spans())
 
 
 def make_row(tokenizer: Any, messages: Sequence[Message], reply: str, limit: int, weight: float = 1.0) -> Row | None:
@@ -70,7 +80,8 @@ def pad(rows: Sequence[Row], pad_id: int, device: torch.device) -> Padded:
     keep = torch.zeros((len(rows), length - 1), dtype=torch.bool)
     for i, r in enumerate(rows):
         ids[i, : len(r)] = torch.tensor(r.prompt + r.completion)
-        keep[i, len(r.prompt) - 1 : len(r) - 1] = True
+        for begin, end in r.spans():
+            keep[i, begin - 1 : end - 1] = True
     return Padded(ids.to(device), keep.to(device))
 
 

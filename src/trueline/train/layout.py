@@ -19,10 +19,11 @@ Mask = torch.Tensor | dict[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`prompt` ids and the ids of each reply to it."""
+    """`prompt` ids and the ids of each reply to it. `earlier`: spans (begin, end) of the prompt that count too, with the first reply."""
 
     prompt: Ids
     replies: tuple[Ids, ...]
+    earlier: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.prompt) + sum(map(len, self.replies))
@@ -67,6 +68,11 @@ def lay_out(rows: Sequence[Sequence[Group]], pad_id: int, device: torch.device) 
             ids[r, begin : begin + len(flat)] = torch.tensor(flat)
             pair[r, begin : begin + len(flat)] = g
             positions[r, begin : begin + p] = torch.arange(p)
+            for a, b in group.earlier:
+                at_of += range(begin + a - 1, begin + b - 1)
+                row_of += [r] * (b - a)
+                target += group.prompt[a:b]
+                reply += [number] * (b - a)
             here = begin + p
             for k, reply_ids in enumerate(group.replies, 1):
                 m = len(reply_ids)

@@ -1,7 +1,7 @@
 """The loop that all methods share: seeded order, exact resume, metrics, alarms.
 
 In order, for every step: take the next batch, its loss, the gradient, clip, step, write a line of metrics; every
-`SAVE_SECONDS` a checkpoint. Left out on purpose: several processes (they belong to scale, not to truth).
+`SAVE_SECONDS` a checkpoint. Reinforcement learning (`train.policy`), whose data come out of the model, has a loop of its own round `Stepper`. Left out on purpose: several processes (they belong to scale, not to truth).
 """
 
 from __future__ import annotations
@@ -28,17 +28,19 @@ Progress = Callable[[int, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """lr: peak learning rate, reached after `warmup` (share of the steps), then linear to zero. clip: gradient norm."""
+    """lr: peak learning rate, reached after `warmup` (share of the steps), then linear to zero, or kept (`decay` off). clip: gradient norm."""
 
     lr: float
     warmup: float = 0.05
     clip: float = 1.0
     weight_decay: float = 0.0
+    decay: bool = True
 
 
 def _rate(step: int, total: int, s: LoopSettings) -> float:
     ramp = max(1, round(s.warmup * total))
-    return s.lr * min((step + 1) / ramp, max(0.0, (total - step) / max(1, total - ramp)), 1.0)
+    falling = max(0.0, (total - step) / max(1, total - ramp)) if s.decay else 1.0
+    return s.lr * min((step + 1) / ramp, falling, 1.0)
 
 
 def _alarm(folder: Path, step: int, batch: list[int], name: str, value: float) -> TrainingError:
@@ -47,7 +49,7 @@ def _alarm(folder: Path, step: int, batch: list[int], name: str, value: float) -
     return TrainingError(what, remedy="lower the learning rate or look at these rows", file=folder)
 
 
-def _forget_after(log: Path, step: int) -> None:
+def forget_after(log: Path, step: int) -> None:
     """Takes out the lines of steps that a killed run did after its last checkpoint: they will be done again."""
     if not log.exists():
         return
@@ -67,10 +69,66 @@ def _optimizer(parameters: dict[str, torch.Tensor], settings: LoopSettings) -> t
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=(0.9, 0.99), fused=True)
 
 
-def _no_dropout(model: Any) -> None:
+class Stepper:
+    """One optimiser over the weights of a method, with its alarms and its exact resume. `weights`: name -> what it moves; `step`: optimiser
+    steps done. `rows` of a call name the data behind it, for the alarm."""
+
+    def __init__(self, master: Master, settings: LoopSettings, folder: Path, key: str, total: int) -> None:
+        self.master, self.settings, self.folder, self.key, self.total = master, settings, folder, key, total
+        self.step, self._saved = 0, time.monotonic()
+        self._optimizer = _optimizer(master.weights, settings)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from a checkpoint."""
+        with torch.no_grad():
+            for name, p in self.master.weights.items():
+                p.copy_(state["weights"][name])
+        self.master.push()
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step = int(state["step"])
+
+    def backward(self, loss: torch.Tensor, rows: list[int]) -> float:
+        """Adds the gradient of a part of a step; returns the loss. Raises `TrainingError` where it is not finite."""
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise _alarm(self.folder, self.step, rows, "loss", value)
+        torch.autograd.backward(loss)
+        return value
+
+    def descend(self, rows: list[int]) -> float:
+        """One step along the gradients gathered; returns their norm before clipping. Raises `TrainingError` where it is not finite."""
+        self.master.pull()
+        norm = float(torch.nn.utils.clip_grad_norm_(self.master.weights.values(), self.settings.clip))
+        if not math.isfinite(norm):  # a finite loss can have an infinite gradient; one step of it destroys the weights
+            raise _alarm(self.folder, self.step, rows, "gradient norm", norm)
+        for group in self._optimizer.param_groups:
+            group["lr"] = _rate(self.step, self.total, self.settings)
+        self._optimizer.step()
+        self.master.push()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return norm
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` goes on from."""
+        weights = {n: p.detach().clone() for n, p in self.master.weights.items()}
+        return {"step": self.step, "weights": weights, "optimizer": self._optimizer.state_dict()}
+
+    def save(self, more: dict[str, Any] | None = None, *, now: bool = False) -> None:
+        """A checkpoint, if the last is `SAVE_SECONDS` old or `now`; `more`: what else decides the next step."""
+        if not now and time.monotonic() - self._saved <= SAVE_SECONDS:
+            return
+        save_checkpoint(self.folder, {"key": self.key, **self.state(), **(more or {})})
+        self._saved = time.monotonic()
+
+
+def ready(model: Any) -> None:
+    """A model in training, without dropout: a reply's likelihood must not depend on luck."""
+    model.train()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0  # a reply's likelihood must not depend on luck
+            module.p = 0.0
 
 
 def run_loop(
@@ -89,45 +147,22 @@ def run_loop(
     if master is None:
         own = {n: p for n, p in model.named_parameters() if p.requires_grad}
         master = Master(own, own)
-    parameters = master.weights
-    optimizer = _optimizer(parameters, settings)
-    first = 0
+    stepper = Stepper(master, settings, folder, key, len(plan))
     if state is not None:
-        with torch.no_grad():
-            for name, p in parameters.items():
-                p.copy_(state["weights"][name])
-        master.push()
-        optimizer.load_state_dict(state["optimizer"])
-        first = int(state["step"])
-    folder.mkdir(parents=True, exist_ok=True)
-    _forget_after(folder / "metrics.jsonl", first)
-    saved, metrics = time.monotonic(), dict[str, float]()
-    model.train()
-    _no_dropout(model)
+        stepper.restore(state)
+    forget_after(folder / "metrics.jsonl", stepper.step)
+    metrics = dict[str, float]()
+    ready(model)
     with (folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
-        for step in range(first, len(plan)):
-            loss, metrics = step_loss(plan[step])
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise _alarm(folder, step, plan[step], "loss", value)
-            torch.autograd.backward(loss)
-            master.pull()
-            norm = float(torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip))
-            if not math.isfinite(norm):  # a finite loss can have an infinite gradient; one step of it destroys the weights
-                raise _alarm(folder, step, plan[step], "gradient norm", norm)
-            for group in optimizer.param_groups:
-                group["lr"] = _rate(step, len(plan), settings)
-            optimizer.step()
-            master.push()
-            optimizer.zero_grad(set_to_none=True)
+        for batch in plan[stepper.step :]:
+            loss, metrics = step_loss(batch)
+            value = stepper.backward(loss, batch)
+            norm = stepper.descend(batch)
             metrics = {"loss": value, "gradient_norm": norm, **metrics}
-            log.write(json.dumps({"step": step + 1, "of": len(plan), **{k: round(v, 6) for k, v in metrics.items()}}) + "\n")
+            log.write(json.dumps({"step": stepper.step, "of": len(plan), **{k: round(v, 6) for k, v in metrics.items()}}) + "\n")
             log.flush()
             if progress is not None:
-                progress(step + 1, len(plan), value)
-            if time.monotonic() - saved > SAVE_SECONDS:
-                weights = {n: p.detach().clone() for n, p in parameters.items()}
-                save_checkpoint(folder, {"key": key, "step": step + 1, "weights": weights, "optimizer": optimizer.state_dict()})
-                saved = time.monotonic()
+                progress(stepper.step, len(plan), value)
+            stepper.save()
     model.eval()
     return metrics

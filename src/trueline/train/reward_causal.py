@@ -30,7 +30,7 @@ from trueline.train.loop import LoopSettings, Progress, run_loop
 from trueline.train.precision import computing_in, resolve
 from trueline.train.reward_model import Conversation, RewardModel, calibrated, centred, check_debias
 from trueline.train.sft import TrainReport, vars_of
-from trueline.train.shared import SLACK, TOLERANCE, gradients_apart, hidden_of
+from trueline.train.shared import hidden_of, proven
 
 SAMPLE = 512  # training replies on which a member's centre and scale are measured
 
@@ -142,23 +142,10 @@ def can_share_rewards(local: LocalModel, data: Encoded, settings: RewardSettings
         return False, "replies of a group have different prompt tokens"
     pad_id = local.tokenizer.pad_token_id or 0
     sample = sorted(data.groups, key=lambda g: -sum(map(len, g)))[:4]
-    parameters = [p for p in local.model.parameters() if p.requires_grad]
-    sides = torch.tensor([1.0 if k == 0 else -1.0 for g in sample for k in range(len(g))], device=local.device)
-
-    def gradient(found: torch.Tensor) -> list[torch.Tensor | None]:
-        return list(torch.autograd.grad((found * sides).mean(), parameters, allow_unused=True))
-
-    try:
-        mine = shared_rewards(local, sample, pad_id)
-        my_gradient = gradient(mine)
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as e:
-        return False, f"the model does not take a 4D mask ({type(e).__name__})"
-    theirs = rewards(local, [r for g in sample for r in g], pad_id)
-    worst = float((mine - theirs).abs().max().detach())
-    apart = gradients_apart(my_gradient, gradient(theirs))
-    if not worst < TOLERANCE or not apart < SLACK:
-        return False, f"shared and unshared rewards differ by {worst:.1e} and their gradients by {100 * apart:.1g} %"
-    return True, f"shared equals unshared within {worst:.1e} and {100 * apart:.1g} % of the gradient on {len(sample)} groups"
+    plain = [r for g in sample for r in g]
+    return proven(
+        local.model, lambda: shared_rewards(local, sample, pad_id), lambda: rewards(local, plain, pad_id), f"{len(sample)} groups"
+    )
 
 
 @dataclass(frozen=True, slots=True)

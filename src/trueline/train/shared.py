@@ -6,7 +6,7 @@ its name. `pair_logps` is the plain form, two rows a pair, which every model com
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -59,18 +59,36 @@ def shared_logps(
     return sums[0::2], sums[1::2]
 
 
-def _value_and_gradient(form: Any, model: Any, *given: Any) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
-    c, r = form(model, *given)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    gradient = torch.autograd.grad((c - r).mean(), parameters, allow_unused=True)
-    return torch.stack([c, r]).detach(), list(gradient)
-
-
 def gradients_apart(mine: Sequence[torch.Tensor | None], theirs: Sequence[torch.Tensor | None]) -> float:
     """The norm of the difference of two gradients over the norm of the second."""
     both = [(a, b) for a, b in zip(mine, theirs, strict=True) if a is not None and b is not None]
     apart = sum(float((a - b).float().pow(2).sum()) for a, b in both)
     return float((apart / max(sum(float(b.float().pow(2).sum()) for _, b in both), 1e-30)) ** 0.5)
+
+
+def proven(model: Any, shared: Callable[[], torch.Tensor], plain: Callable[[], torch.Tensor], what: str) -> tuple[bool, str]:
+    """Whether two ways to the same numbers (n,), of replies in turn, agree in value and in the gradient of their alternating sum, and the
+    reason in words; `what` was compared. A model that cannot run the shared way fails."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+
+    def found(way: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
+        values = way()
+        signs = 1 - 2 * (torch.arange(len(values), device=values.device) % 2)
+        gradient = torch.autograd.grad((values * signs).mean(), parameters, allow_unused=True)
+        return values.detach(), list(gradient)
+
+    try:
+        mine, my_gradient = found(shared)
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as e:
+        return False, f"the model does not take a 4D mask ({type(e).__name__})"
+    theirs, their_gradient = found(plain)
+    worst = float((mine - theirs).abs().max())
+    if not worst < TOLERANCE:
+        return False, f"shared and unshared differ by {worst:.1e} on {what}, more than {TOLERANCE:.0e}"
+    apart = gradients_apart(my_gradient, their_gradient)
+    if not apart < SLACK:
+        return False, f"the gradients of shared and unshared differ by {100 * apart:.1f} % on {what}"
+    return True, f"shared equals unshared within {worst:.1e} and {100 * apart:.1g} % of the gradient on {what}"
 
 
 def can_share(model: Any, chosen: Sequence[Row], rejected: Sequence[Row], pad_id: int, device: torch.device) -> tuple[bool, str]:
@@ -79,16 +97,8 @@ def can_share(model: Any, chosen: Sequence[Row], rejected: Sequence[Row], pad_id
     c, r = [chosen[i] for i in sample], [rejected[i] for i in sample]
     if any(a.prompt != b.prompt for a, b in zip(c, r, strict=True)):
         return False, "chosen and rejected have different prompt tokens"
-    given = (c, r, pad_id, device)
-    try:
-        mine, my_gradient = _value_and_gradient(shared_logps, model, *given)
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as e:
-        return False, f"the model does not take a 4D mask ({type(e).__name__})"
-    theirs, their_gradient = _value_and_gradient(pair_logps, model, *given)
-    worst = float((mine - theirs).abs().max())
-    if not worst < TOLERANCE:
-        return False, f"shared and unshared differ by {worst:.1e} nats on {len(sample)} pairs, more than {TOLERANCE:.0e}"
-    apart = gradients_apart(my_gradient, their_gradient)
-    if not apart < SLACK:
-        return False, f"the gradients of shared and unshared differ by {100 * apart:.1f} % on {len(sample)} pairs"
-    return True, f"shared equals unshared within {worst:.1e} nats and {100 * apart:.1g} % of the gradient on {len(sample)} pairs"
+
+    def of(form: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> Callable[[], torch.Tensor]:
+        return lambda: torch.stack(form(model, c, r, pad_id, device), dim=1).flatten()
+
+    return proven(model, of(shared_logps), of(pair_logps), f"{len(sample)} pairs")

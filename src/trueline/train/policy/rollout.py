@@ -1,0 +1,78 @@
+"""Replies drawn from the model in training, with all that the update needs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from trueline.charter.turns import Message
+from trueline.core.chat import Sampling
+from trueline.core.clock import generator
+from trueline.engine.loading import LocalModel
+from trueline.engine.sampling import generate
+from trueline.engine.templates import encode_prompt
+from trueline.errors import TrainingError
+from trueline.train.layout import Group
+from trueline.train.policy.likelihood import by_reply
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Prompts that leave room for a reply: messages and token ids; too_long: how many did not."""
+
+    messages: list[tuple[Message, ...]]
+    ids: list[tuple[int, ...]]
+    too_long: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """groups: prompts with the ids of their replies, end token counted; conversations: with each reply's text, in the order of groups and
+    replies; ended: whether it ended by itself; sampled, keep: (replies, longest), the sampler's log-probabilities and what counts."""
+
+    groups: list[Group]
+    conversations: list[tuple[Message, ...]]
+    ended: list[bool]
+    sampled: torch.Tensor
+    keep: torch.Tensor
+
+    def lengths(self) -> list[int]:
+        """Tokens of every reply."""
+        return [len(r) for g in self.groups for r in g.replies]
+
+
+def ask(local: LocalModel, prompts: Sequence[Sequence[Message]], room: int) -> Asked:
+    """Encodes the prompts that leave `room` tokens. Raises `TrainingError` where none does."""
+    out = Asked([], [], 0)
+    for messages in prompts:
+        ids = tuple(encode_prompt(local.tokenizer, messages))
+        if len(ids) + room <= local.context:
+            out.messages.append(tuple(messages))
+            out.ids.append(ids)
+    if prompts and not out.ids:
+        what = f"none of {len(prompts)} prompts leaves {room} tokens of the model's {local.context} for a reply"
+        raise TrainingError(what, remedy="lower max_new_tokens or shorten the prompts")
+    return Asked(out.messages, out.ids, len(prompts) - len(out.ids))
+
+
+def roll_out(
+    local: LocalModel, asked: Asked, chosen: Sequence[int], samples: int, most: int, temperature: float, seed: int, *names: str
+) -> Rollout:
+    """`samples` replies of at most `most` tokens to each of the prompts `chosen`. Seed and names decide the draws, nothing else does: a
+    resumed run draws what it would have drawn."""
+    source = generator(seed, "rollout", *names)
+    plan = [Sampling(temperature, max_tokens=most, seed=source.getrandbits(48)) for _ in range(len(chosen) * samples)]
+    made = generate(local, [asked.ids[i] for i in chosen for _ in range(samples)], plan)
+    replies = [(*m.ids, *(() if m.end is None else (m.end,))) for m in made]
+    groups = [Group(asked.ids[i], tuple(replies[k * samples : (k + 1) * samples])) for k, i in enumerate(chosen)]
+    conversations = [
+        (*asked.messages[i], Message("assistant", made[k * samples + j].text)) for k, i in enumerate(chosen) for j in range(samples)
+    ]
+    flat = torch.tensor([x for m in made for x in m.logps], device=local.device, dtype=torch.float32)
+    sampled, keep = by_reply(flat, groups)
+    return Rollout(groups, conversations, [m.finish_reason == "stop" for m in made], sampled, keep)
