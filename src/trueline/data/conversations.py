@@ -93,6 +93,14 @@ def _number(row: Mapping[str, Any], key: str, default: float) -> float:
     return float(value)
 
 
+def implicit_prompt(row: Mapping[str, Any]) -> tuple[Message, ...]:
+    """The turns that `chosen` and `rejected` begin with, all but the last of each. Raises `DataError` where they are not the same."""
+    a, b = messages_from(row["chosen"]), messages_from(row["rejected"])
+    if len(a) < 2 or a[:-1] != b[:-1]:
+        raise DataError("no prompt, and chosen and rejected do not begin with the same turns", remedy="add 'prompt'")
+    return a[:-1]
+
+
 def preference_from(row: Mapping[str, Any]) -> Preference:
     """One preference. Raises `DataError` that names the field."""
     for key in ("chosen", "rejected"):
@@ -102,10 +110,7 @@ def preference_from(row: Mapping[str, Any]) -> Preference:
         prompt = messages_from(row["prompt"])
         chosen, rejected = _reply(row["chosen"], "chosen"), _reply(row["rejected"], "rejected")
     else:
-        a, b = messages_from(row["chosen"]), messages_from(row["rejected"])
-        if len(a) < 2 or a[:-1] != b[:-1]:
-            raise DataError("no prompt, and chosen and rejected do not begin with the same turns", remedy="add 'prompt'")
-        prompt, chosen, rejected = a[:-1], _reply(row["chosen"], "chosen"), _reply(row["rejected"], "rejected")
+        prompt, chosen, rejected = implicit_prompt(row), _reply(row["chosen"], "chosen"), _reply(row["rejected"], "rejected")
     if prompt[-1].role == "assistant":
         raise DataError("the prompt ends with the assistant, expected the user", remedy="move that turn to the replies")
     if not chosen.strip() or not rejected.strip():

@@ -1,12 +1,14 @@
-"""Supervised fine-tuning: the loss on the assistant's reply alone, normalised by the counted tokens of the whole step.
+"""Supervised fine-tuning: the loss on the assistant's words alone, normalised by the counted tokens of the whole step.
 
-In order: encode (what does not fit is counted, never cut), batch by length, cross-entropy, resume exactly.
+In order: encode (what does not fit is counted, never cut), batch by length, decide how a step is laid out (a row each, or packed),
+cross-entropy, at once or in parts, resume exactly. Neither layout nor parts change what a step is: its conversations, its loss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,17 +16,23 @@ import torch
 from trueline.charter.digests import digest_of
 from trueline.data.conversations import Example
 from trueline.engine.loading import LocalModel
-from trueline.errors import TrainingError
-from trueline.train.batching import batches, make_row, pad, token_logps
+from trueline.errors import RunFileError, TrainingError
+from trueline.train.accumulate import in_parts, split
+from trueline.train.batching import Row, batches
 from trueline.train.checkpoint import load_checkpoint
 from trueline.train.loop import LoopSettings, Progress, run_loop
+from trueline.train.packing import PACKING, Choice, can_pack, measured, nothing_to_pack, remember, remembered, sample_of, summed_logps
 from trueline.train.precision import computing_in, resolve
+from trueline.train.turns import TURNS, encode_examples
 
 
 @dataclass(frozen=True, slots=True)
 class SftSettings:
     """epochs over the data; batch_tokens: padded tokens a step; max_tokens: longest row kept; precision: auto, float32 or
-    bfloat16 (with a float32 master of the weights)."""
+    bfloat16 (with a float32 master of the weights). turns: which of the assistant's turns carry loss, the last or all. packing: off,
+    on, or auto (the faster one, timed once). accumulate: parts in which a step is computed, for less memory.
+
+    Raises `RunFileError` for a name that is none of these."""
 
     epochs: int = 2
     lr: float = 1e-3
@@ -32,6 +40,16 @@ class SftSettings:
     max_tokens: int = 1024
     seed: int = 0
     precision: str = "auto"
+    turns: str = "last"
+    packing: str = "off"
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        for name, known in (("turns", TURNS), ("packing", PACKING)):
+            if getattr(self, name) not in known:
+                raise RunFileError(f"unknown {name} {getattr(self, name)!r}, expected one of {', '.join(known)}", remedy=f"mend `{name}`")
+        if self.accumulate < 1:
+            raise RunFileError(f"accumulate must be at least 1, got {self.accumulate}", remedy="mend `accumulate`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +62,98 @@ class TrainReport:
     metrics: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class SftReport(TrainReport):
+    """As `TrainReport`; turns: which turns carry loss, in words (empty where each conversation has one reply); packing: whether
+    conversations shared rows, and why."""
+
+    turns: str
+    packing: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The encoded data, its steps (indices of rows), and the longest row allowed, in tokens."""
+
+    local: LocalModel
+    rows: list[Row]
+    plan: list[list[int]]
+    limit: int
+    settings: SftSettings
+
+    def weights(self) -> list[torch.Tensor]:
+        """What is trained."""
+        return [p for p in self.local.model.parameters() if p.requires_grad]
+
+    def parts(self) -> list[list[int]]:
+        """All that is computed at once: the parts of all steps."""
+        return [part for batch in self.plan for part in split(batch, self.settings.accumulate)]
+
+    def counted(self, batch: Sequence[int]) -> int:
+        """Tokens that carry loss."""
+        return sum(self.rows[i].counted() for i in batch)
+
+    def part_loss(self, part: Sequence[int], counted: int, packed: bool) -> torch.Tensor:
+        """Negative log-likelihood (nats) of the counted tokens of a part, over those of its step, ()."""
+        rows, pad_id = [self.rows[i] for i in part], self.local.tokenizer.pad_token_id or 0
+        return -summed_logps(self.local.model, rows, packed, self.limit, pad_id, self.local.device) / counted
+
+    def step_loss(self, batch: Sequence[int], packed: bool) -> torch.Tensor:
+        """Mean negative log-likelihood (nats) of the step's counted tokens, ()."""
+        counted = self.counted(batch)
+        parts = split(batch, self.settings.accumulate)
+        return in_parts([partial(self.part_loss, part, counted, packed) for part in parts], self.weights())
+
+
+def _choose(work: _Work, precision: str, folder: Path, key: str) -> Choice:
+    """How the steps of this run are laid out: what an earlier start of it chose, or what the numbers and the clock say."""
+    local, packing = work.local, work.settings.packing
+    if packing == "off":
+        return Choice(False, "switched off")
+    known = remembered(folder, key)
+    if known is not None:
+        return known
+    sample, largest = sample_of(work.rows, work.parts(), work.limit)
+    if not sample:
+        return remember(folder, key, nothing_to_pack(packing, work.limit))
+    can, why = can_pack(local.model, sample, local.tokenizer.pad_token_id or 0, local.device)
+    if not can or packing == "on":
+        return remember(folder, key, Choice(can, why))
+    with computing_in(local.model, precision):
+        return remember(folder, key, measured(partial(work.part_loss, largest, work.counted(largest)), work.weights()))
+
+
+def _check_parts(work: _Work) -> None:
+    if work.settings.accumulate > 1 and max(map(len, work.plan)) < 2:
+        what = f"accumulate {work.settings.accumulate} has no effect: every step has one conversation"
+        raise RunFileError(what, remedy="raise batch_tokens or remove it")
+
+
 def run_sft(
     local: LocalModel, examples: Sequence[Example], settings: SftSettings, folder: Path, progress: Progress | None = None
-) -> TrainReport:
-    """Trains `local.model` in place; `folder` keeps checkpoint and metrics. Raises `TrainingError` where nothing fits."""
+) -> SftReport:
+    """Trains `local.model` in place; `folder` keeps checkpoint, metrics and the choice of packing. Raises `TrainingError` where nothing
+    fits, `RunFileError` for an option without effect."""
     limit = min(settings.max_tokens, local.context)
-    made = [make_row(local.tokenizer, e.prompt, e.reply, limit) for e in examples]
-    rows = [r for r in made if r is not None]
+    taught = encode_examples(local.tokenizer, examples, settings.turns, limit)
+    rows = taught.rows
     if not rows:
         raise TrainingError(f"none of {len(examples)} examples fits {limit} tokens", remedy="raise max_tokens or shorten the examples")
     precision = resolve(settings.precision, local.device)
-    key = digest_of(["sft", local.digest, [e.digest() for e in examples], vars_of(settings), precision])
     plan = [b for epoch in range(settings.epochs) for b in batches([len(r) for r in rows], settings.batch_tokens, settings.seed, epoch)]
-    pad_id = local.tokenizer.pad_token_id or 0
+    work = _Work(local, rows, plan, limit, settings)
+    _check_parts(work)
+    inputs = digest_of(["sft", local.digest, [e.digest() for e in examples], vars_of(settings), precision])
+    choice = _choose(work, precision, folder, inputs)
+    key = digest_of([inputs, choice.packed])
 
     def step_loss(batch: list[int]) -> tuple[torch.Tensor, dict[str, float]]:
-        padded = pad([rows[i] for i in batch], pad_id, local.device)
-        logps = token_logps(local.model, padded)
-        counted = int(padded.keep.sum())
-        return -logps.sum() / counted, {"tokens": float(counted)}
+        return work.step_loss(batch, choice.packed), {"tokens": float(work.counted(batch))}
 
     state = load_checkpoint(folder, key)
     with computing_in(local.model, precision) as master:
         metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, master)
-    return TrainReport(len(plan), len(rows), len(examples) - len(rows), metrics)
+    return SftReport(len(plan), len(rows), taught.too_long, metrics, taught.words(), choice)
 
 
 def vars_of(settings: object) -> dict[str, object]:
