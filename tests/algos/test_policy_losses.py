@@ -6,19 +6,8 @@ import pytest
 import torch
 
 from trueline.algos.advantages import OF_GROUPS, centred, gae, leave_one_out, standardised, whitened
-from trueline.algos.losses.policy import (
-    KL,
-    METHODS,
-    RATIOS,
-    VARIANTS,
-    PolicyOptions,
-    clipped,
-    clipped_value,
-    k1,
-    k3,
-    shares,
-    variant,
-)
+from trueline.algos.losses.policy import KL, RATIOS, clipped, clipped_value, k1, k3, shares
+from trueline.algos.losses.policy_variants import METHODS, VARIANTS, PolicyOptions, variant
 from trueline.errors import RunFileError
 
 T = torch.tensor

@@ -53,6 +53,19 @@ def test_sft_full_and_lora(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert torch.allclose(mine, theirs, atol=1e-6)
 
 
+def test_sft_says_which_turns_count_and_how_rows_are_laid(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = train(folder, capsys, "sft", "demos.jsonl", "--turns", "all", "--packing", "on", "--accumulate", "2")[1]
+    assert told["turns"].startswith("20 of 20 earlier turns")
+    assert told["packing"].startswith("packed: packed equals unpacked within")
+    told = train(folder, capsys, "sft", "demos.jsonl")[1]
+    assert told["turns"].startswith("0 of 20 earlier turns")
+    assert "packing" not in told
+    for method, option, word in (("dpo", "--turns", "no effect on dpo"), ("sft", "--packing", "unknown packing 'all'")):
+        words = [method, "--model", str(folder / "m"), "--data", str(folder / "pairs.jsonl.gz"), "--out", str(folder / "x"), option, "all"]
+        assert run(["train", *words]) == 64
+        assert word in capsys.readouterr().err
+
+
 def test_dpo_measures_on_prompts_that_were_held_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, told = train(
         folder, capsys, "dpo", "pairs.jsonl.gz", "--held-out", "0.4", "--epochs", "8", "--lr", "0.005", "--batch-tokens", "512"
@@ -108,7 +121,14 @@ def test_reward_says_when_there_is_too_little_to_measure(folder: Path, capsys: p
         ("kto", ["--loss", "dpo"], "trueline train dpo"),
         ("kto", [], "pairs.jsonl.gz:1: this row is a pair"),
         ("sft", ["--gamma", "1"], "--gamma has no effect on sft"),
-        ("ppo", [], "expected one of sft, dpo, kto, reward"),
+        ("magic", [], "unknown method 'magic', expected one of sft, dpo, kto, reward, constitution, grpo, rloo, ppo"),
+        ("sft", ["--kl-weight", "1"], "remove it: it belongs to grpo, rloo, ppo"),
+        ("rloo", ["--lam", "0.9"], "--lam has no effect on rloo"),
+        ("grpo", ["--variant", "dr_grpo", "--drop-equal", "1", "--rules", "r"], "drop_equal has no effect on dr_grpo"),
+        ("grpo", [], "no reward: there is nothing to maximise"),
+        ("grpo", ["--reward", "nowhere"], "no reward model at nowhere"),
+        ("ppo", ["--cost", "nowhere"], "does not end with =NUMBER"),
+        ("ppo", ["--cost-rate", "1"], "--cost-rate has no effect without --cost"),
     ],
 )
 def test_options_without_effect_are_errors(

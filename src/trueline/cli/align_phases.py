@@ -154,10 +154,8 @@ def _file_digests(run: Run) -> dict[str, str]:
 
 def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: str, start: str) -> dict[str, Any]:
     from trueline.engine.loading import load_local
-    from trueline.train.dpo import DpoSettings, run_dpo
     from trueline.train.lora import LoraSettings, merged, put_on, save_adapter
     from trueline.train.saving import save_model
-    from trueline.train.sft import SftSettings, run_sft
 
     local = load_local(model)
     # data made under other inputs is made again; data of an interrupted run is kept, so that it resumes with the same rows
@@ -171,28 +169,10 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
         run.say(f"{folder.name}: the model failed on no teach probe, so there is nothing to prefer; left as it is")
         return {"digest": digest, "rows": 0, "steps": 0, "too_long": 0, "metrics": {}}
     trained = put_on(local, LoraSettings(stage.lora.r, stage.lora.alpha)) if stage.lora else local
-    audit, note = _audited(run, stage, local, rows, folder), ""
-    with bar(stage.method) as advance:
-        if isinstance(stage, SftStage):
-            settings = SftSettings(stage.epochs, stage.lr, stage.batch_tokens, seed=run.file.seed, precision=stage.precision)
-            report = run_sft(trained, [example_from(r) for r in rows], settings, folder, advance)
-        else:
-            chosen = DpoSettings(
-                stage.loss,
-                beta=stage.beta,
-                label_smoothing=stage.label_smoothing,
-                gamma=stage.gamma,
-                margin_weight=stage.margin_weight,
-                sft_weight=stage.sft_weight,
-                epochs=stage.epochs,
-                lr=stage.lr,
-                batch_tokens=stage.batch_tokens,
-                seed=run.file.seed,
-                precision=stage.precision,
-            )
-            report = preferred = run_dpo(trained, [preference_from(r) for r in rows], chosen, folder, advance)
-            note = preferred.words()
-            run.say(f"{folder.name}: {note}")
+    audit = _audited(run, stage, local, rows, folder)
+    report, note = _learnt(run, stage, trained, rows, folder)
+    if note:
+        run.say(f"{folder.name}: {note}")
     if stage.lora:
         save_adapter(trained, folder / "adapter")
     digest = save_model(merged(trained) if stage.lora else trained, folder / "model", "float32")
@@ -201,6 +181,23 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
     run.say(f"{folder.name}: {report.rows} rows, {report.steps} steps{left}; loss {report.metrics.get('loss', float('nan')):.3f}")
     told = {"digest": digest, "rows": report.rows, "steps": report.steps, "too_long": report.too_long, "metrics": report.metrics}
     return {**told, "audit": audit, "note": note}
+
+
+def _learnt(run: Run, stage: SftStage | DpoStage, trained: Any, rows: list[dict[str, Any]], folder: Path) -> tuple[Any, str]:
+    """(the stage's report, what a person should know of it)."""
+    from trueline.train.dpo import DpoSettings, run_dpo
+    from trueline.train.sft import SftSettings, run_sft
+
+    loop: dict[str, Any] = {"epochs": stage.epochs, "lr": stage.lr, "batch_tokens": stage.batch_tokens}
+    loop |= {"seed": run.file.seed, "precision": stage.precision}
+    with bar(stage.method) as advance:
+        if isinstance(stage, SftStage):
+            settings = SftSettings(**loop, turns=stage.turns, packing=stage.packing)
+            return run_sft(trained, [example_from(r) for r in rows], settings, folder, advance), ""
+        loss: dict[str, Any] = stage.loss_options()
+        chosen = DpoSettings(stage.loss, **loss, **loop)
+        report = run_dpo(trained, [preference_from(r) for r in rows], chosen, folder, advance)
+        return report, report.words()
 
 
 def _audited(run: Run, stage: SftStage | DpoStage, local: Any, rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:

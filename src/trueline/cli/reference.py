@@ -23,7 +23,10 @@ def _sections(name: str, command: click.Command) -> Iterator[str]:
             yield f"| `{flags}` | {' '.join(text.split()).replace('|', chr(92) + '|')} |"
         yield ""
     if isinstance(command, click.Group):
-        for sub, child in sorted(command.commands.items()):
+        context = click.Context(command)
+        for sub in command.list_commands(context):
+            child = command.get_command(context, sub)
+            assert child is not None
             yield from _sections(f"{name} {sub}", child)
 
 

@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from trueline.cli.train_stage import need, opened, printed, shared
+
 BACKBONES = ("causal", "encoder", "text")
-REWARD = ("backbone", "members", "combine", "penalty", "debias_length")
 ONLY_CAUSAL = ("epochs", "lr", "batch_tokens", "max_tokens", "precision")
-F = TypeVar("F", bound=Callable[..., Any])
 
 
-def reward_options(command: F) -> F:
-    """Puts the options of reward models on a command. None means not given."""
-    for option in reversed(
-        (
-            click.option(
-                "--backbone",
-                default=None,
-                help="reward: causal (the model under a new head; default), encoder (a frozen sentence encoder, --model or the package "
-                "minilm, with n-grams) or text (n-grams alone).",
-            ),
-            click.option("--members", type=click.IntRange(1, 64), help="reward: size of the ensemble (default 1)."),
-            click.option("--combine", default=None, help="reward, several members: mean (default), min or mean-std."),
-            click.option(
-                "--penalty", type=click.FloatRange(0, min_open=True), help="reward, mean-std: times the members' deviation is taken off."
-            ),
-            click.option(
-                "--debias-length", is_flag=True, default=None, help="reward: take off what the reward owes to length within prompts."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+@click.command(name="reward", help="A reward model on pairs, rankings or ratings, measured on prompts that were held out.")
+@shared("model", "data", "out", "epochs", "lr", "batch_tokens", "max_tokens", lr="2e-4")
+@click.option("--loss", default=None, help="bradley-terry (pairs, default), plackett-luce (rankings) or ordinal (ratings).")
+@click.option(
+    "--backbone",
+    default=None,
+    help="causal (the model under a new head; default), encoder (a frozen sentence encoder, --model or the package minilm, with n-grams) "
+    "or text (n-grams alone).",
+)
+@click.option("--members", type=click.IntRange(1, 64), help="Size of the ensemble (default 1).")
+@click.option("--combine", default=None, help="Several members: mean (default), min or mean-std.")
+@click.option("--penalty", type=click.FloatRange(0, min_open=True), help="mean-std: times the members' deviation is taken off.")
+@click.option("--debias-length", is_flag=True, default=None, help="Take off what the reward owes to length within prompts.")
+@click.option("--held-out", type=click.FloatRange(0, 0.9), default=0.2, show_default=True, help="Share of prompts kept out to measure on.")
+@shared("precision", "seed")
+@printed
+def reward_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
+    """Trains, calibrates, measures, saves."""
+    need("reward", data=data)
+    assert data is not None
+    return train_reward(model, data, out, o)
 
 
 def _checked(model: str | None, o: dict[str, Any]) -> tuple[str, str, int, str]:
@@ -90,7 +88,7 @@ def train_reward(model: str | None, data: Path, out: Path, o: dict[str, Any]) ->
 
     backbone, loss, members, how = _checked(model, o)
     rows, left_out = _rows(loss, data)
-    share = 0.2 if o["held_out"] is None else o["held_out"]
+    share = o["held_out"]
     train, test = split_judged(rows, share, "held out") if share else (rows, [])
     if not train:
         raise DataError(f"all {len(rows)} rows are held out at --held-out {share}", remedy="give more prompts or hold out less", file=data)
@@ -120,11 +118,10 @@ def _causal(
     model: str | None, train: list[Any], test: list[Any], shape: dict[str, Any], out: Path, o: dict[str, Any]
 ) -> tuple[Any, dict[str, Any], list[Any], int]:
     from trueline.cli.progress import bar
-    from trueline.cli.train import _wrapped
     from trueline.train.reward_causal import RewardSettings, encode_groups, train_causal
 
     assert model is not None
-    local, _ = _wrapped(model, None)
+    local, _ = opened(model, None)
     settings = RewardSettings(o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], precision=o["precision"], **shape)
     with bar("reward") as advance:
         trained, report, told = train_causal(local, train, settings, out, lambda _: advance)

@@ -55,12 +55,22 @@ def choice_probabilities(local: LocalModel, messages: Sequence[Message], choices
     """Normalised probabilities that the reply begins with each of `choices`, (choices,); `whole`: that it is exactly
     that, end of turn counted. The soft labels of the feedback model in 2212.08073, section 4.1: ask in both orders and
     average, since small models prefer a position."""
+    return all_choice_probabilities(local, [messages], choices, whole=whole)[0]
+
+
+def all_choice_probabilities(
+    local: LocalModel, conversations: Sequence[Sequence[Message]], choices: Sequence[str], *, whole: bool = False
+) -> list[list[float]]:
+    """`choice_probabilities` of many conversations, (conversations, choices), in batches."""
     encoded = []
     ends = turn_ends(local.tokenizer)
-    for choice in choices:
-        prompt, completion = encode_completion(local.tokenizer, messages, choice)
-        while not whole and len(completion) > 1 and completion[-1] in ends:
-            completion = completion[:-1]
-        encoded.append((prompt, completion))
-    scores = torch.tensor([sum(each) for each in token_logprobs(local, encoded)], dtype=torch.float64)
-    return [float(p) for p in torch.softmax(scores, dim=0)]
+    for messages in conversations:
+        for choice in choices:
+            prompt, completion = encode_completion(local.tokenizer, messages, choice)
+            while not whole and len(completion) > 1 and completion[-1] in ends:
+                completion = completion[:-1]
+            encoded.append((prompt, completion))
+    sums = [sum(each) for each in token_logprobs(local, encoded)]
+    scores = torch.tensor(sums, dtype=torch.float64).view(len(conversations), len(choices))
+    found: list[list[float]] = torch.softmax(scores, dim=1).tolist()
+    return found

@@ -60,13 +60,16 @@ class LoraPart(Part):
 
 
 class SftStage(Part):
-    """Demonstrations of the charter mixed with helpful data; `mix`: share of helpful examples among all."""
+    """Demonstrations of the charter mixed with helpful data; `mix`: share of helpful examples among all; `turns`, `packing`: see
+    `train.sft.SftSettings`."""
 
     method: Literal["sft"]
     epochs: Count = 2
     lr: Positive = 1e-3
     batch_tokens: Count = 4096
     mix: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    turns: Literal["last", "all"] = "last"
+    packing: Literal["off", "on", "auto"] = "off"
     precision: Precision = "auto"
     lora: LoraPart | None = None
 

@@ -1,4 +1,8 @@
-"""Requests of Constitutional AI (2212.08073), one set a principle: critique, revision, choice between (A) and (B)."""
+"""Requests of Constitutional AI (2212.08073), one set a principle: critique, revision, choice between (A) and (B).
+
+Each ends with its plain question: a small model knows the tasks by that sentence (recipes/harbor taught these), and a longer one
+makes it answer something else. How much to say is shown by the worked cases of `constitution_shots`, for models that read them.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +22,14 @@ def transcript(messages: Sequence[Message]) -> str:
 def critique_request(principle: Principle, messages: Sequence[Message], reply: str) -> str:
     """Asks for the ways in which a reply breaks the principle."""
     why = f" ({principle.why})" if principle.why else ""
-    return (
-        f'Rule: {principle.rule}{why}\n{transcript(messages)}\nReply: "{reply}"\n'
-        "Does the reply break the rule? Name the words that do, or say that it keeps the rule."
-    )
+    return f'Rule: {principle.rule}{why}\n{transcript(messages)}\nReply: "{reply}"\nDoes the reply break the rule?'
 
 
 def revision_request(principle: Principle, messages: Sequence[Message], reply: str, critique: str) -> str:
     """Asks for a reply that keeps the principle, given the critique."""
     return (
         f'Rule: {principle.rule}\n{transcript(messages)}\nReply: "{reply}"\nCritique: {critique}\n'
-        "Write a reply that keeps the rule and stays as helpful as it can. Give the reply only."
+        "Write a reply that keeps the rule. Give the reply only."
     )
 
 

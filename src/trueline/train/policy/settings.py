@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trueline.algos.losses.policy import METHODS, PolicyOptions, Variant, variant
+from trueline.algos.losses.policy_variants import METHODS, PolicyOptions, Variant, variant
 from trueline.errors import RunFileError
 
 SAMPLES = {"grpo": 8, "rloo": 4, "ppo": 1}

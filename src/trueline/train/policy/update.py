@@ -9,7 +9,8 @@ from itertools import pairwise
 import torch
 
 from trueline.algos.advantages import OF_GROUPS, gae, whitened
-from trueline.algos.losses.policy import KL, RATIOS, PolicyOptions, Variant, clipped, clipped_value, shares
+from trueline.algos.losses.policy import KL, RATIOS, clipped, clipped_value, shares
+from trueline.algos.losses.policy_variants import PolicyOptions, Variant
 from trueline.core.clock import generator
 from trueline.train.layout import Group
 from trueline.train.policy.rollout import Rollout

@@ -1,0 +1,221 @@
+"""What `trueline train constitution` reads before it asks anything: charter, red-team prompts, models, journal; and what it will cost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trueline.charter.digests import digest_of
+from trueline.charter.probes import OUTCOME_OF, Expectation, Probe, probe_id
+from trueline.charter.schema import Principle
+from trueline.charter.turns import messages_from
+from trueline.cli.project import Project
+from trueline.core.clock import generator
+from trueline.data.jsonl import read_jsonl, write_json
+from trueline.errors import DataError, TargetError, TrainingError
+from trueline.train.constitution.asking import Asker, Journal
+from trueline.train.constitution.choosing import LetterChooser, VotingChooser
+from trueline.train.constitution.estimating import Estimate, labelling_cost, revising_cost
+from trueline.train.constitution.labelling import LabelSettings
+from trueline.train.constitution.records import RedTeamPrompt
+from trueline.train.constitution.revising import ReviseSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that was read before anything is asked. `writer`: the starting model, whose weights are `local`; `critic_local`: the
+    critic's weights where they are here; `runner`: the one event loop, since the connections of a served critic live in it."""
+
+    out: Path
+    model: str
+    options: Mapping[str, Any]
+    project: Project
+    prompts: tuple[RedTeamPrompt, ...]
+    probes: Mapping[str, Probe]
+    system: str
+    local: Any
+    writer: Asker
+    critic: Asker
+    critic_local: Any | None
+    journal: Journal
+    runner: asyncio.Runner
+    say: Callable[[str], None]
+
+    @property
+    def principles(self) -> tuple[Principle, ...]:
+        """The constitution."""
+        return self.project.loaded.charter.principles
+
+    def revising(self) -> ReviseSettings:
+        """Of the supervised phase."""
+        from trueline.charter.compile.constitution_shots import worked_cases, worked_turns
+
+        o = self.options
+        shots = worked_turns(worked_cases(self.project.loaded.charter, o["shots"]))
+        return ReviseSettings(
+            o["rounds"],
+            o["own"],
+            o["temperature"],
+            o["critic_temperature"],
+            o["reply_tokens"],
+            self.system,
+            shots,
+            o["seed"],
+            o["concurrency"],
+        )
+
+    def labelling(self) -> LabelSettings:
+        """Of the preference phase."""
+        o = self.options
+        return LabelSettings(
+            o["pairs"], o["own"], o["temperature"], o["critic_temperature"], o["reply_tokens"], self.system, o["chain_of_thought"],
+            2 * o["reply_tokens"], o["seed"], o["concurrency"],
+        )  # fmt: skip
+
+    def chooser(self) -> LetterChooser | VotingChooser:
+        """Log-probabilities where the critic's weights are here, else votes."""
+        o = self.options
+        if self.critic_local is not None:
+            return LetterChooser(self.critic_local, self.journal)
+        return VotingChooser(
+            self.critic, votes=o["votes"], temperature=o["critic_temperature"], tokens=o["reply_tokens"], seed=o["seed"], concurrency=o["concurrency"]
+        )  # fmt: skip
+
+
+def _from_file(path: Path) -> list[RedTeamPrompt]:
+    out = []
+    for number, row in read_jsonl(path):
+        try:
+            messages = messages_from(row.get("messages", row.get("prompt")))
+        except DataError as e:
+            raise DataError(e.what, remedy=e.remedy, file=path, line=number) from None
+        turns = messages[:-1] if messages[-1].role == "assistant" else messages
+        if not turns or turns[-1].role != "user" or not turns[-1].content.strip():
+            raise DataError(
+                "a prompt must end with something that a user says", remedy="end it with a user's words", file=path, line=number
+            )
+        out.append(RedTeamPrompt(tuple(turns)))
+    if not out:
+        raise DataError("this file has no rows", remedy="give at least one prompt", file=path)
+    return out
+
+
+def _as_probe(prompt: RedTeamPrompt) -> Probe:
+    """A prompt of a file as the grader reads it: something to refuse."""
+    name = "prompts"
+    expect = Expectation(OUTCOME_OF["refuse"])
+    return Probe(probe_id(name, "refuse", name, prompt.messages), name, "refuse", prompt.messages, name, "teach", "grown", expect)
+
+
+def _prompts(project: Project, o: Mapping[str, Any]) -> tuple[tuple[RedTeamPrompt, ...], dict[str, Probe]]:
+    """The red-team prompts and, by key, the probe that each is graded as: never one of the test side."""
+    if o["prompts"] is not None:
+        made = {p.key: (p, _as_probe(p)) for p in _from_file(o["prompts"])}
+    else:
+        teach = [p for p in project.probes if p.side == "teach" and p.kind == "refuse"]
+        made = {r.key: (r, p) for p in teach if (r := RedTeamPrompt(p.messages, p.clause))}
+    if not made:
+        what = f"{project.loaded.path} has no probe of kind refuse on the teach side"
+        raise TrainingError(what, remedy="grow some with `trueline probes grow`, or give --prompts")
+    keys = sorted(made)
+    generator(o["seed"], "red-team prompts").shuffle(keys)
+    keys = keys[: o["limit"]]
+    return tuple(made[k][0] for k in keys), {k: made[k][1] for k in keys}
+
+
+def _opened(name: str, journal: Journal) -> tuple[Asker, Any | None]:
+    """(the critic, its weights where they are here)."""
+    from trueline.cli.project import dressed, open_project
+    from trueline.cli.targets import charter_of, open_target
+    from trueline.models.patient import PatientChat
+
+    target = open_target(name)
+    if target.trainable:
+        return Asker(target.chat, journal), getattr(target.chat, "local", None)
+    if target.system is None:
+        return Asker(PatientChat(target.chat), journal), None
+    chat, _ = dressed(open_project(charter_of(target, target.system)), target, None, 0, False)
+    return Asker(PatientChat(chat), journal), None
+
+
+def open_run(model: str, out: Path, o: Mapping[str, Any]) -> Run:
+    """Reads charter, prompts and models; everything wrong with them is said before anything is asked."""
+    from trueline.charter.compile.prompt import compile_prompt
+    from trueline.cli.project import open_project
+    from trueline.cli.targets import open_target
+
+    project = open_project(o["charter"], o["probes"])
+    prompts, probes = _prompts(project, o)
+    target = open_target(model)
+    if not target.trainable:
+        raise TargetError(f"{model} cannot be trained: its weights are not here", remedy="name it as --critic, and a local --model")
+    system = ""
+    if o["prompt_budget"] is not None:
+        assert target.count is not None
+        system = compile_prompt(project.loaded.charter, budget=o["prompt_budget"], count=target.count).text
+    journal = Journal(out / "asked.jsonl")
+    writer = Asker(target.chat, journal)
+    local = getattr(target.chat, "local")  # noqa: B009
+    critic, critic_local = (writer, local) if o["critic"] in (None, model) else _opened(o["critic"], journal)
+    return Run(
+        out,
+        model,
+        o,
+        project,
+        prompts,
+        probes,
+        system,
+        local,
+        writer,
+        critic,
+        critic_local,
+        journal,
+        asyncio.Runner(),
+        lambda t: click.echo(t, err=True),
+    )
+
+
+def close_all(run: Run) -> None:
+    """Ends worker threads and closes the journal."""
+
+    async def go() -> None:
+        for chat in {id(a.chat): a.chat for a in (run.writer, run.critic)}.values():
+            await chat.close()
+
+    run.runner.run(go())
+    run.runner.close()
+    run.journal.close()
+
+
+def estimated(run: Run) -> Estimate:
+    """Of the phases that were asked for."""
+
+    def count(text: str) -> int:
+        return len(run.local.tokenizer.encode(text, add_special_tokens=False))
+
+    phase, total = run.options["phase"], Estimate(0, 0, 0, 0)
+    if phase != "preferences":
+        total += revising_cost(run.prompts, run.principles, run.revising(), count)
+    if phase != "supervised":
+        answer = 1 if run.critic_local is not None else run.options["reply_tokens"]
+        total += labelling_cost(run.prompts, run.principles, run.labelling(), run.chooser().per_question, answer, count)
+    return total
+
+
+def done_once(folder: Path, inputs: Mapping[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """`work`, unless the folder's record has the same inputs. Returns the record."""
+    record, key = folder / "done.json", digest_of(dict(inputs))
+    if record.exists():
+        found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        if found.get("key") == key:
+            return found
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {"key": key, **work()}
+    write_json(record, made)
+    return made

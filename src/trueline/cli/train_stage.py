@@ -1,0 +1,104 @@
+"""What all methods of `trueline train` share: the options, the model that goes in, the folder that comes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+SHARED: dict[str, Any] = {
+    "model": click.option("--model", "-m", help="Local model: a folder, hf:NAME or bundled:harbor."),
+    "data": click.option("--data", "-d", type=click.Path(path_type=Path), help="JSON lines in a standard format (.jsonl or .jsonl.gz)."),
+    "out": click.option(
+        "--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder of the run; the model comes to OUT/model."
+    ),
+    "epochs": click.option("--epochs", default=1, show_default=True, type=click.IntRange(1), help="Passes over the data."),
+    "batch_tokens": click.option("--batch-tokens", default=4096, show_default=True, type=click.IntRange(1), help="Padded tokens a step."),
+    "max_tokens": click.option(
+        "--max-tokens", default=1024, show_default=True, type=click.IntRange(8), help="Rows longer than this are left out and counted."
+    ),
+    "held_out": click.option("--held-out", type=click.FloatRange(0, 0.9), help="Share of prompts kept out to measure on."),
+    "lora": click.option(
+        "--lora", type=click.IntRange(1), help="Train LoRA adapters of this rank instead of all weights; they are merged at the end."
+    ),
+    "precision": click.option(
+        "--precision",
+        default="auto",
+        show_default=True,
+        help="auto: bfloat16 with a float32 master of the weights where the processor multiplies it, else float32; or either by name.",
+    ),
+    "seed": click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of order and batches."),
+}
+
+
+def shared(*names: str, lr: str = "") -> Callable[[F], F]:
+    """Puts shared options on a command; `lr`: what the learning rate is where it is not given."""
+
+    def put(command: F) -> F:
+        for name in reversed(names):
+            if name == "lr":
+                told = f"Peak learning rate (default: {lr})."
+                command = click.option("--lr", type=click.FloatRange(0, min_open=True), help=told)(command)
+            else:
+                command = SHARED[name](command)
+        return command
+
+    return put
+
+
+def printed(run: Callable[..., dict[str, Any]]) -> Callable[..., int]:
+    """A command that prints what `run` returns, a line each or as JSON."""
+
+    @wraps(run)
+    def command(*, as_json: bool, **given: Any) -> int:
+        found = run(**given)
+        click.echo(json.dumps(found) if as_json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+        return 0
+
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
+
+
+def need(method: str, **given: Any) -> None:
+    """Raises `RunFileError` for the first of these that is not given."""
+    from trueline.errors import RunFileError
+
+    for name, value in given.items():
+        if value is None:
+            raise RunFileError(f"--{name} is missing, {method} needs one", remedy=f"give --{name}")
+
+
+def opened(model: str, lora: int | None) -> tuple[Any, Any]:
+    """(the local model, the one to train)."""
+    from trueline.cli.targets import open_target
+    from trueline.engine.loading import load_local
+    from trueline.errors import TargetError
+    from trueline.train.lora import LoraSettings, put_on
+
+    if model.startswith(("openai:", "anthropic:")):
+        open_target(model)
+        raise TargetError(f"{model} cannot be trained: its weights are not here", remedy="use `align` with a search stage")
+    local = load_local(model)
+    return local, put_on(local, LoraSettings(lora, 2 * lora)) if lora else local
+
+
+def finished(local: Any, trained: Any, options: dict[str, Any], out: Path, report: Any, **more: Any) -> dict[str, Any]:
+    """Saves model (and adapter), takes the checkpoint away, writes train.json; what is printed."""
+    from trueline.data.jsonl import write_json
+    from trueline.train.lora import merged, save_adapter
+    from trueline.train.saving import save_model
+
+    if options["lora"]:
+        save_adapter(trained, out / "adapter")
+    digest = save_model(merged(trained) if options["lora"] else trained, out / "model", "float32")
+    (out / "checkpoint.pt").unlink(missing_ok=True)
+    counted = {"model": str(out / "model"), "digest": digest, "rows": report.rows, "too_long": report.too_long, "steps": report.steps}
+    told = {**counted, **report.metrics, **more}
+    write_json(
+        out / "train.json", {**told, "from": local.digest, "options": {k: str(v) if isinstance(v, Path) else v for k, v in options.items()}}
+    )
+    return told
