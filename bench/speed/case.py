@@ -22,6 +22,7 @@ MODELS: dict[str, dict[str, Any]] = {
 TEMPLATE = "{%- for m in messages -%}{{ m['content'] }} {%- if m['role'] == 'assistant' -%}<end>{%- endif -%}{%- endfor -%}"
 
 
+GROUP = 8  # GRPO: replies to a prompt
 PEER = ("trl==1.16.0", "torch==2.13.0", "transformers==5.23.0")
 
 
@@ -68,6 +69,12 @@ def pairs(vocabulary: int, n: int, prompt: int, completion: int) -> list[dict[st
         return " ".join(f"w{source.randrange(2, vocabulary)}" for _ in range(length))
 
     return [{"prompt": text(prompt), "chosen": text(completion - 1), "rejected": text(completion - 1)} for _ in range(n)]
+
+
+def even(text: str) -> float:
+    """GRPO's reward: the share of words with an even number."""
+    words = text.split()
+    return sum(w[-1:].isdigit() and int(w[-1]) % 2 == 0 for w in words) / max(1, len(words))
 
 
 class Clock:

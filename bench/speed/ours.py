@@ -6,15 +6,24 @@ import argparse
 import dataclasses
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from case import Clock, pairs
+from case import GROUP, Clock, even, pairs
 
 from trueline.charter.turns import Message
 from trueline.core.records import Preference
 from trueline.data.conversations import Example
 from trueline.engine.loading import load_local
+
+
+class Even:
+    """The reward of both sides."""
+
+    def score(self, conversations: Sequence[tuple[Message, ...]]) -> list[float]:
+        """(n,)."""
+        return [even(c[-1].content) for c in conversations]
 
 
 def main() -> None:
@@ -46,6 +55,17 @@ def main() -> None:
             examples = [Example((Message("user", r["prompt"]),), r["chosen"]) for r in rows]
             budget = a.batch * (a.prompt + a.completion)
             run_sft(local, examples, SftSettings(epochs=1, batch_tokens=budget, **settings), Path(folder), advance)
+        elif a.method == "grpo":
+            from trueline.train.policy.run import run_policy
+            from trueline.train.policy.settings import PolicySettings
+            from trueline.train.rewarding import Composed, Term
+
+            group = PolicySettings(
+                "grpo", steps=a.steps, prompts=a.batch // GROUP, samples=GROUP, max_new_tokens=a.completion, lr=1e-5, kl_budget=None,
+                precision=a.dtype,
+            )  # fmt: skip
+            asked = [(Message("user", r["prompt"]),) for r in rows]
+            run_policy(local, asked, Composed([Term("even words", Even())]), group, Path(folder), progress=advance)
         else:
             found = [Preference((Message("user", r["prompt"]),), r["chosen"], r["rejected"]) for r in rows]
             if a.method == "dpo":

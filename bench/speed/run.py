@@ -5,7 +5,8 @@
 Sides alternate. TRL runs with its best settings (no checkpointing, reference precomputed, packing for SFT); `--defaults` adds a run with
 its defaults. A row holds examples a second while training (`ours`, `peer`), the same with the reference and all preparation counted
 (`ours_whole`, `peer_whole`), their ratios, and the peak of memory above the loaded model as a ratio. The floor is a bound from
-floating-point operations at the speed of this machine's matrix product in that dtype (facts: 6N(P+2C) + 12VdC a pair, reference cached).
+floating-point operations at the speed of this machine's matrix product in that dtype (facts: 6N(P+2C) + 12VdC a pair, reference cached; GRPO:
+10N(P/8 + C) + 10VdC a completion of a group of 8; --batch is then completions).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from case import MODELS, environment, make_model
+from case import GROUP, MODELS, environment, make_model
 
 HERE = Path(__file__).parent
 
@@ -51,6 +52,8 @@ def floor_seconds(model: str, method: str, dtype: str, prompt: int, completion: 
     heads, kv = c["num_attention_heads"], c.get("num_key_value_heads", c["num_attention_heads"])
     width, inner = c["hidden_size"], c["intermediate_size"]
     body = c["num_hidden_layers"] * (2 * width * width + 2 * width * width * kv // heads + 3 * width * inner)
+    if method == "grpo":  # drawn (2), reference (2), trained (6), the prompt once a group
+        return (10 * body * (prompt / GROUP + completion) + 10 * c["vocab_size"] * width * completion) / rate
     tokens, counted = (prompt + 2 * completion, 2 * completion) if method != "sft" else (prompt + completion, completion)
     head = 0 if method == "reward" else 6 * c["vocab_size"] * width * counted
     return (6 * body * tokens + head) / rate
@@ -86,7 +89,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--trl", type=Path, help="virtual environment with TRL 1.16; without it one is made under runs/")
     p.add_argument("--models", type=Path, default=Path("/tmp/trueline-speed"), help="where the random models are kept")
-    p.add_argument("--method", nargs="+", default=["dpo"], choices=["dpo", "sft", "reward"])
+    p.add_argument("--method", nargs="+", default=["dpo"], choices=["dpo", "sft", "reward", "grpo"])
     p.add_argument("--model", nargs="+", default=["small"], choices=sorted(MODELS))
     p.add_argument("--shape", nargs="+", default=["64,64", "512,64"], help="prompt,completion in tokens")
     p.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from case import Clock, pairs
+from case import GROUP, Clock, even, pairs
 
 
 def main() -> None:
@@ -63,6 +63,18 @@ def main() -> None:
             data = Dataset.from_list(rows)
             trainer = trl.RewardTrainer(
                 model, args=trl.RewardConfig(folder, **common), train_dataset=data, processing_class=tokenizer, callbacks=[Marks()]
+            )
+        elif a.method == "grpo":
+            common.pop("max_length")
+            common |= {"num_generations": GROUP, "max_completion_length": a.completion, "beta": 0.04, "max_steps": a.steps}
+            data = Dataset.from_list([{"prompt": r["prompt"]} for r in rows])
+            trainer = trl.GRPOTrainer(
+                model,
+                reward_funcs=lambda completions, **_: [even(c) for c in completions],
+                args=trl.GRPOConfig(folder, **common),
+                train_dataset=data,
+                processing_class=tokenizer,
+                callbacks=[Marks()],
             )
         else:
             packing = {} if a.defaults else {"packing": True, "max_length": a.batch * (a.prompt + a.completion)}
