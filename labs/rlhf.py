@@ -33,7 +33,7 @@ from trueline.train.rewarding import Composed, RewardModelTerm, Term
 from trueline.train.saving import save_model
 from trueline.train.sft import SftSettings, run_sft
 
-DEMONSTRATIONS, PROMPTS, REPLIES, HELD_OUT, TESTED = 400, 4000, 3, 96, 400
+DEMONSTRATIONS, PROMPTS, REPLIES, HELD_OUT, TESTED = 400, 4000, 3, 192, 800
 RATERS, ERROR = 3, 0.1
 EPOCHS, RATE = 3, 5e-4
 
@@ -87,7 +87,7 @@ def trained(
     settings = PolicySettings(
         method, steps=steps, prompts=8 if grouped else 64, samples=8 if grouped else 1, max_new_tokens=48, lr=5e-5 if grouped else 3e-5,
         epochs=1 if grouped else 2, minibatches=1 if grouped else 2, value_lr=None if grouped else 1e-4, kl_budget=budget, measure_every=5,
-        replies_a_row=8 if grouped else 1, seed=seed, precision="float32",
+        replies_a_row=8 if grouped else 1, options={"kl_weight": 0.3}, seed=seed, precision="float32",
     )  # fmt: skip
     members = reward.members
     assert isinstance(members, CausalMembers)
@@ -111,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--methods", nargs="+", default=["grpo", "ppo"])
     parser.add_argument("--weak", action="store_true", help="a reward model of 40 comparisons, no KL budget")
     given = parser.parse_args()

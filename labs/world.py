@@ -91,8 +91,8 @@ def replies(local: LocalModel, world: World, probes: Sequence[Probe], samples: i
 def rated(
     world: World, probes: Sequence[Probe], drawn: Sequence[Sequence[str]], db: Path, raters: int, error: float, seed: int
 ) -> list[Preference]:
-    """Comparisons by people who err: every two different replies to a prompt that the oracle tells apart are judged by `raters` raters, each
-    wrong with probability `error`, through the store that real raters write to; what the store makes of it."""
+    """Comparisons by people who err: of each prompt one right and one wrong reply, where there are both, judged by `raters` raters, each wrong
+    with probability `error`, through the store that real raters write to; what the store makes of it."""
     store, source = open_store(str(db)), generator(seed, "raters")
     try:
         for probe, texts in zip(probes, drawn, strict=True):

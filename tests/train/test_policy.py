@@ -17,7 +17,7 @@ from trueline.errors import RunFileError, TrainingError
 from trueline.train import loop
 from trueline.train.layout import Group
 from trueline.train.lora import LoraSettings, put_on
-from trueline.train.policy.likelihood import by_reply, choose, laid_out, picked
+from trueline.train.policy.likelihood import by_reply, fastest, laid_out, picked, proven_groups
 from trueline.train.policy.run import PolicyReport, run_policy
 from trueline.train.policy.settings import PolicySettings
 from trueline.train.reward_causal import with_head
@@ -81,7 +81,10 @@ def test_replies_in_a_row_have_the_log_probabilities_of_replies_alone(kind: str,
             logits = local.model(ids).logits[0, len(g.prompt) - 1 : -1] / temperature
             expected = torch.log_softmax(logits, -1).gather(1, torch.tensor(g.replies[k])[:, None])[:, 0]
             assert torch.allclose(mine[n][keep[n]], expected, atol=2e-5)
-    assert choose(local.model, groups, 0, local.device, temperature)[1].startswith("shared equals unshared")
+    assert proven_groups(local.model, groups, 0, local.device, temperature)[1].startswith("shared equals unshared")
+    best, times = fastest(local.model, groups, 0, local.device, temperature)
+    assert best in (1, 2, 3)
+    assert times.startswith("replies a row and time of a pass: 1: ")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +122,78 @@ def test_a_killed_run_ends_with_the_same_weights(folder: Path, monkeypatch: pyte
         assert torch.equal(weights(whole), weights(resumed))
         for name in ("metrics.jsonl", "held_out.jsonl"):
             assert (folder / f"{method}-whole" / name).read_text() == (folder / f"{method}-cut" / name).read_text()
+
+
+def test_a_stopped_run_that_was_killed_stays_stopped_and_another_run_takes_nothing_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the step that stopped it, it ends as it would have; a run of other settings in the same folder starts anew, with its own
+    measurement of step 0."""
+    from trueline.train.policy import run as module
+
+    own = settings("grpo", steps=40, prompts=6, lr=5e-3, measure_every=2, kl_budget=None)
+    gold = Scored(lambda text: -share_of_letters(text))
+    given: dict[str, Any] = {"held_out": HELD_OUT, "held_out_reward": gold}
+    whole = tiny(folder)
+    first = run_policy(whole, PROMPTS, LETTERS, own, folder / "whole", **given)
+    assert first.stopped
+
+    def die(*args: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "take_best", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_policy(tiny(folder), PROMPTS, LETTERS, own, folder / "cut", **given)
+    resumed = tiny(folder)
+    again = run_policy(resumed, PROMPTS, LETTERS, own, folder / "cut", **given)
+    assert (again.steps, again.stopped, again.kept, again.metrics) == (first.steps, first.stopped, first.kept, first.metrics)
+    assert torch.equal(weights(whole), weights(resumed))
+    other = settings("grpo", steps=8, measure_every=2, seed=5)
+    report = run_policy(tiny(folder), PROMPTS, LETTERS, other, folder / "cut", held_out=HELD_OUT[:3])
+    looks = [json.loads(line) for line in (folder / "cut" / "held_out.jsonl").read_text().splitlines()]
+    assert [m["step"] for m in looks] == [0, 2, 4, 6, 8]
+    assert all(len(m["proxy"]) == 3 for m in looks)
+    assert report.steps == 8
+
+
+def test_a_run_goes_on_only_under_the_same_reward_and_weights(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    steps: list[int] = []
+
+    def run(reward: Composed, stop: int | None, rank: int | None = None, **more: Any) -> None:
+        steps.clear()
+
+        def heard(done: int, of: int, value: float) -> None:
+            steps.append(done)
+            if done == stop:
+                raise KeyboardInterrupt
+
+        local = tiny(folder) if rank is None else put_on(tiny(folder), LoraSettings(rank, 8))
+        run_policy(local, PROMPTS, reward, settings("grpo"), folder / "o", progress=heard, **more)
+
+    term = Term("letters", Scored(share_of_letters))
+    with pytest.raises(KeyboardInterrupt):
+        run(Composed([term]), 2)
+    with pytest.raises(TrainingError, match="of other weights than the ones that are trained"):
+        run(Composed([term]), None, rank=4)
+    run(Composed([term]), None)
+    assert steps == [2, 3]  # the second step's checkpoint came after the interruption
+    for other in (Composed([replace(term, weight=2.0)]), Composed([term], missing_end_penalty=0.5)):
+        run(other, None)
+        assert steps[0] == 1
+
+
+def test_replies_are_cut_into_parts_by_what_they_cost(folder: Path) -> None:
+    from trueline.train.policy.update import parted
+
+    groups = [Group(tuple(range(10)), ((1, 2), (3,))), Group(tuple(range(4)), ((1,), (2, 3, 4))), Group((1,), ((1,), (2,)))]
+    assert list(parted(groups, 1000, 1)) == [[0, 1, 2]]
+    # alone in their rows: 2 x 12, then 2 x 7 and 2 x 2 as (2 + 2) x 7
+    assert list(parted(groups, 28, 1)) == [[0], [1, 2]]
+    # together in one row: 13, 8, 3; two rows of 13 are 26
+    assert list(parted(groups, 26, 2)) == [[0, 1], [2]]
+    assert list(parted(groups, 1, 2)) == [[0], [1], [2]]
 
 
 def test_cutting_a_step_into_parts_and_sharing_rows_change_nothing(folder: Path) -> None:
@@ -243,6 +318,7 @@ def test_what_cannot_be_decided_or_drawn_is_an_error_before_anything_is_spent(fo
         run_policy(local, PROMPTS, LETTERS, settings("grpo", max_new_tokens=100_000), folder / "o")
     with pytest.raises(TrainingError, match="no prompt to draw"):
         run_policy(local, [], LETTERS, settings("grpo"), folder / "o")
+    assert not (folder / "o").exists()
     bad = Composed([Term("broken", Scored(lambda _: float("nan")))])
     with pytest.raises(TrainingError, match="broken scores conversation 1 as nan"):
         run_policy(local, PROMPTS, bad, settings("grpo"), folder / "o")

@@ -15,10 +15,6 @@ from trueline.data.prompts import Prompt
 from trueline.errors import TrainingError
 
 
-def _asked(messages: Sequence[Message]) -> tuple[Message, ...]:
-    return tuple(m for m in messages if m.role != "system")
-
-
 def teach_probes(project: Project) -> list[Probe]:
     """The probes that may teach; fairness pairs are left out: one reply alone says nothing of equal treatment."""
     return [p for p in project.probes if p.side == "teach" and p.kind != "fairness"]
@@ -42,7 +38,7 @@ class CharterReward:
 
     def __init__(self, project: Project) -> None:
         self._grader = project.grader()
-        self._probes = {_asked(p.messages): p for p in teach_probes(project)}
+        self._probes = {p.messages: p for p in teach_probes(project)}
 
     def score(self, conversations: Sequence[tuple[Message, ...]]) -> list[float]:
         """(n,) of conversations that answer teach probes. Raises `TrainingError` for another."""
@@ -51,7 +47,7 @@ class CharterReward:
     async def _scores(self, conversations: Sequence[tuple[Message, ...]]) -> list[float]:
         out = []
         for n, c in enumerate(conversations):
-            probe = self._probes.get(_asked(c[:-1]))
+            probe = self._probes.get(c[:-1]) or self._probes.get(c[1:-1])  # behind the compiled prompt
             if probe is None:
                 what = f"conversation {n + 1} answers no teach probe of the charter, whose grader knows no other"
                 raise TrainingError(what, remedy="take the prompts from the same charter")

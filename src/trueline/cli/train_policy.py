@@ -45,7 +45,7 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
     "kl_weight": (_LEAST, "Weight of the KL to the starting model"),
     "clip_low": (_LEAST, "How far a probability ratio counts below 1"),
     "clip_high": (_LEAST, "How far a probability ratio counts above 1"),
-    "drop_equal": (click.FloatRange(0, 1), "1: groups of equal reward are left out of the step"),
+    "drop_equal": (click.IntRange(0, 1), "1: groups of equal reward are left out of the step"),
     "value_clip": (_LEAST, "How far the value may move in one update"),
     "gamma": (click.FloatRange(0, 1), "Discount of later rewards"),
     "lam": (click.FloatRange(0, 1), "Lambda of generalised advantage estimation"),
@@ -142,7 +142,7 @@ def _rewards(o: dict[str, Any], project: Any) -> tuple[Any, list[str]]:
         digests.append(digest_of(Path(path).read_text(encoding="utf-8")))
     if project is not None:
         terms.append(Term(f"charter {o['charter']}", CharterReward(project)))
-        digests.append(project.loaded.digest)
+        digests += [project.loaded.digest, digest_of([p.id for p in project.probes])]
     if o["cost_rate"] is not None and not o["costs"]:
         raise RunFileError("--cost-rate has no effect without --cost", remedy="remove it")
     for text in o["costs"]:
@@ -190,12 +190,18 @@ def train_policy(method: str, model: str, data: Path | None, out: Path, o: dict[
     settings = _settings(method, o)
     project = open_project(o["charter"]) if o["charter"] else None
     reward, identity = _rewards(o, project)
-    gold = RewardModelTerm(load_reward(o["held_out_reward"])) if o["held_out_reward"] else None
+    gold = None
+    if o["held_out_reward"]:
+        gold = RewardModelTerm(load_reward(o["held_out_reward"]))
+        identity.append(reward_digest(o["held_out_reward"]))
     critic = None
     if o.get("value_model"):
         members = load_reward(o["value_model"]).members
         if not isinstance(members, CausalMembers):
             raise RunFileError(f"{o['value_model']} is no causal reward model", remedy="give one of `train reward --backbone causal`")
+        if len(members.models) > 1:
+            what = f"{o['value_model']} has {len(members.models)} members, a value model is one"
+            raise RunFileError(what, remedy="give a reward model of one member")
         critic = members.models[0]
         identity.append(reward_digest(o["value_model"]))
     local, trained = opened(model, o["lora"])
@@ -204,6 +210,7 @@ def train_policy(method: str, model: str, data: Path | None, out: Path, o: dict[
         report = run_policy(
             trained, train, reward, settings, out, held_out=test, held_out_reward=gold, critic=critic, identity=identity, progress=advance
         )
-    (out / "best.safetensors").unlink(missing_ok=True)
     told = {"stopped": report.stopped, "weights_of_step": report.kept, "reference": report.reference, "sharing": report.sharing}
-    return finished(local, trained, o, out, report, **told, evidence=report.evidence, left_out=list(left))
+    found = finished(local, trained, o, out, report, **told, evidence=report.evidence, left_out=list(left))
+    (out / "best.safetensors").unlink(missing_ok=True)
+    return found

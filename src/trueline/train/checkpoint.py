@@ -19,10 +19,13 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Writes `state` whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / (FILE + ".part")
-    with part.open("wb") as f:
-        torch.save(state, f)
-        f.flush()
-        os.fsync(f.fileno())
+    try:
+        with part.open("wb") as f:
+            torch.save(state, f)
+            f.flush()
+            os.fsync(f.fileno())
+    except RuntimeError as e:  # torch's writer says so where the disk is full
+        raise TrainingError(f"this checkpoint cannot be written ({e})"[:200], remedy="check the free space", file=part) from None
     os.replace(part, folder / FILE)
 
 
@@ -35,5 +38,6 @@ def load_checkpoint(folder: Path, key: str) -> dict[str, Any] | None:
         state = torch.load(path, weights_only=True, map_location="cpu")
     except (RuntimeError, OSError, ValueError, EOFError, UnpicklingError) as e:
         raise TrainingError(f"this checkpoint cannot be read ({type(e).__name__})", remedy="remove it to start over", file=path) from None
-    assert isinstance(state, dict)
+    if not isinstance(state, dict):
+        raise TrainingError(f"this is no checkpoint but a {type(state).__name__}", remedy="remove it to start over", file=path)
     return state if state.get("key") == key else None

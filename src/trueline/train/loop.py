@@ -54,9 +54,12 @@ def forget_after(log: Path, step: int) -> None:
     if not log.exists():
         return
     kept = []
-    for line in log.read_text(encoding="utf-8").split("\n")[:-1]:  # what follows the last newline was cut by the kill
-        if json.loads(line)["step"] <= step:
-            kept.append(line + "\n")
+    for number, line in enumerate(log.read_text(encoding="utf-8").split("\n")[:-1], 1):  # what follows the last newline was cut by the kill
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (ValueError, KeyError, TypeError):
+            raise TrainingError("this line is no metrics of a step", remedy="remove the file", file=log, line=number) from None
     beside = log.with_name(log.name + ".part")
     beside.write_text("".join(kept), encoding="utf-8")
     os.replace(beside, log)
@@ -80,7 +83,11 @@ class Stepper:
         folder.mkdir(parents=True, exist_ok=True)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from a checkpoint."""
+        """Goes on from a checkpoint. Raises `TrainingError` where it is of other weights."""
+        shapes = {n: tuple(p.shape) for n, p in self.master.weights.items()}
+        if {n: tuple(p.shape) for n, p in state["weights"].items()} != shapes:
+            what = "the checkpoint is of other weights than the ones that are trained (with or without adapters, or of another rank)"
+            raise TrainingError(what, remedy="give the options that it was made with, or another --out", file=self.folder)
         with torch.no_grad():
             for name, p in self.master.weights.items():
                 p.copy_(state["weights"][name])

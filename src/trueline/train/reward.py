@@ -174,7 +174,8 @@ def _causal(folder: Path) -> LocalModel:
     if lacking:
         what = f"{folder} lacks weights that its config.json promises ({len(lacking)}, e.g. {lacking[0]})"
         raise TargetError(what, remedy="save the reward model again")
-    return LocalModel(model.eval(), tokenizer, folder, weights_digest(folder), frozenset(), ())
+    place = "cuda" if torch.cuda.is_available() else "cpu"
+    return LocalModel(model.eval().to(place), tokenizer, folder, weights_digest(folder), frozenset(), ())
 
 
 def load_reward(folder: Path) -> RewardModel:

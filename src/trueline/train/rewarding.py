@@ -106,6 +106,11 @@ class Composed:
             raise TrainingError(f"no mean cost of {', '.join(lacking)}", remedy="give that of every constraint")
         self.multipliers = {name: m.after(mean_costs[name]) for name, m in self.multipliers.items()}
 
+    def identity(self) -> list[object]:
+        """All that defines the reward besides the models behind it, as plain data: a run of another one is another run."""
+        terms = [[t.name, t.weight] for t in self.terms]
+        return [terms, [[c.name, c.limit, c.rate, c.start] for c in self.constraints], self.missing_end_penalty]
+
     def state(self) -> dict[str, float]:
         """The multipliers' values by name, as JSON can hold them exactly."""
         return {name: m.value for name, m in self.multipliers.items()}

@@ -59,6 +59,8 @@ class PolicyOptions:
             value, top = getattr(self, name), bounds.get(name, float("inf"))
             if not 0 <= value <= top or value == float("inf"):
                 raise RunFileError(f"{name} must lie in [0, {top}], got {value}", remedy=f"mend {name}")
+        if self.drop_equal not in (0, 1):
+            raise RunFileError(f"drop_equal must be 0 or 1, got {self.drop_equal}", remedy="mend drop_equal")
 
 
 OPTIONS = tuple(PolicyOptions.__dataclass_fields__)

@@ -74,53 +74,66 @@ def measure(
     local: LocalModel,
     held_out: HeldOut,
     reward: Composed,
-    reference: Callable[[Rollout], torch.Tensor],
+    logps: Callable[[Rollout], tuple[torch.Tensor, torch.Tensor]],
     step: int,
     most: int,
     temperature: float,
     seed: int,
 ) -> Measurement:
-    """One look: a reply to every held-out prompt, with the same draws at every step."""
+    """One look: a reply to every held-out prompt, with the same draws at every step. `logps`: of a rollout, by the model and the reference."""
     rollout = roll_out(local, held_out.prompts, range(len(held_out.prompts)), 1, most, temperature, seed, "held out")
     proxy = proxy_of(reward, reward.score(rollout.conversations, rollout.ended))
     gold = proxy if held_out.reward is None else list(map(float, scores_of("the held-out reward", held_out.reward, rollout.conversations)))
-    kl = float(reply_kl(rollout.sampled, reference(rollout), rollout.keep).mean())
+    kl = float(reply_kl(*logps(rollout), rollout.keep).mean())
     return Measurement(step, kl, tuple(proxy), tuple(gold), tuple(len(c[-1].content) for c in rollout.conversations))
 
 
 class Record:
     """The measurements of a run, a line each in held_out.jsonl, and what follows from them."""
 
-    def __init__(self, folder: Path, held_out: HeldOut, done: int) -> None:
+    def __init__(self, folder: Path, held_out: HeldOut, done: int | None) -> None:
+        """`done`: rollouts of the checkpoint that is gone on from; None: the run begins, and what an earlier one left is not its own."""
         self._path, self.held_out = folder / FILE, held_out
-        self.history = [m for m in _read(self._path) if m.step <= done]
+        self.history = [] if done is None else [m for m in _read(self._path) if m.step <= done]
         beside = self._path.with_name(FILE + ".part")
         beside.write_text("".join(_line(m) for m in self.history), encoding="utf-8")
         os.replace(beside, self._path)
 
-    def add(self, m: Measurement) -> str | None:
-        """Keeps a look; the reason to stop, or None."""
+    def add(self, m: Measurement) -> None:
+        """Keeps a look."""
         self.history.append(m)
         with self._path.open("a", encoding="utf-8") as f:
             f.write(_line(m))
+
+    def verdict(self) -> str | None:
+        """The reason to stop at the latest look, or None."""
+        if not self.history:
+            return None
+        m = self.history[-1]
         if self.held_out.reward is None:
             over = self.held_out.kl_budget is not None and m.kl > self.held_out.kl_budget
             return f"The KL of {m.kl:.3g} nats is above the budget of {self.held_out.kl_budget:g}." if over else None
         found = judged(self.history, self.held_out.stop())
         return found.text if found.stop else None
 
-    @property
-    def best(self) -> bool:
-        """Whether the latest look is the best so far: by the held-out reward, or, where there is none, simply within the KL budget."""
-        latest = self.history[-1]
-        if self.held_out.kl_budget is not None and latest.kl > self.held_out.kl_budget:
+    def best(self, look: Measurement) -> bool:
+        """Whether a look is better than all before it: by the held-out reward, or, where there is none, simply within the KL budget. The
+        first always is."""
+        if not self.history:
+            return True
+        if self.held_out.kl_budget is not None and look.kl > self.held_out.kl_budget:
             return False
-        return self.held_out.reward is None or math.fsum(latest.held_out) >= max(math.fsum(m.held_out) for m in self.history)
+        return self.held_out.reward is None or math.fsum(look.held_out) > max(math.fsum(m.held_out) for m in self.history)
 
-    def told(self) -> dict[str, Any]:
-        """For train.json: the last look and, with a held-out reward, curves, fitted law, gap and lengths."""
-        last = self.history[-1]
-        told: dict[str, Any] = {"held_out_prompts": len(self.held_out.prompts), "kl": last.kl, "proxy": _mean(last.proxy)}
+    def told(self, kept: int) -> dict[str, Any]:
+        """For train.json: the look at the step whose weights are kept and, with a held-out reward, curves, fitted law, gap and lengths."""
+        last = next((m for m in self.history if m.step == kept), self.history[-1])
+        told: dict[str, Any] = {
+            "held_out_prompts": len(self.held_out.prompts),
+            "step": last.step,
+            "kl": last.kl,
+            "proxy": _mean(last.proxy),
+        }
         if self.held_out.reward is None:
             return {**told, "over_optimisation": "not measured: no held-out reward was given"}
         found: Summary = summary(self.history, self.held_out.stop())

@@ -13,7 +13,7 @@ import torch
 from trueline.engine.loading import LocalModel
 from trueline.errors import TrainingError
 from trueline.train.layout import Group
-from trueline.train.policy.likelihood import by_reply, hidden, laid_out, picked
+from trueline.train.policy.likelihood import by_reply, hidden, laid_out
 from trueline.train.reward_causal import head_of, with_head
 
 
@@ -23,12 +23,6 @@ class Reference:
 
     model: Any
     inside: Callable[[], AbstractContextManager[Any]]
-
-    @torch.no_grad()
-    def logps(self, groups: Sequence[Group], per_row: int, pad_id: int, device: torch.device, temperature: float) -> torch.Tensor:
-        """Log-probabilities of the replies' tokens, (replies, longest)."""
-        with self.inside():
-            return by_reply(picked(self.model, laid_out(groups, per_row, pad_id, device), per_row, temperature), groups)[0]
 
 
 def reference_of(local: LocalModel) -> Reference:

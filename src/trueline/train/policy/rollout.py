@@ -12,7 +12,7 @@ from trueline.core.chat import Sampling
 from trueline.core.clock import generator
 from trueline.engine.loading import LocalModel
 from trueline.engine.sampling import generate
-from trueline.engine.templates import encode_prompt
+from trueline.engine.templates import PLAIN_STOP, encode_prompt
 from trueline.errors import TrainingError
 from trueline.train.layout import Group
 from trueline.train.policy.likelihood import by_reply
@@ -60,13 +60,28 @@ def ask(local: LocalModel, prompts: Sequence[Sequence[Message]], room: int) -> A
     return Asked(out.messages, out.ids, len(prompts) - len(out.ids))
 
 
+def specimens(asked: Asked, samples: int, most: int, count: int) -> list[Group]:
+    """`count` groups of a run's sizes (the longest prompts, `samples` replies of `most` tokens, made of the prompts' own tokens), to prove
+    and time on before anything is drawn."""
+    order = sorted(range(len(asked)), key=lambda i: -len(asked.ids[i]))
+    pool = [t for ids in asked.ids[:64] for t in ids]
+    groups = []
+    for k in range(count):
+        starts = [(17 * (k * samples + j)) % len(pool) for j in range(samples)]
+        replies = tuple(tuple(pool[(s + t) % len(pool)] for t in range(most)) for s in starts)
+        groups.append(Group(asked.ids[order[k % len(order)]], replies))
+    return groups
+
+
 def roll_out(
     local: LocalModel, asked: Asked, chosen: Sequence[int], samples: int, most: int, temperature: float, seed: int, *names: str
 ) -> Rollout:
     """`samples` replies of at most `most` tokens to each of the prompts `chosen`. Seed and names decide the draws, nothing else does: a
     resumed run draws what it would have drawn."""
     source = generator(seed, "rollout", *names)
-    plan = [Sampling(temperature, max_tokens=most, seed=source.getrandbits(48)) for _ in range(len(chosen) * samples)]
+    # without a chat template a reply ends where the next turn would begin
+    stop = () if local.tokenizer.chat_template else (PLAIN_STOP,)
+    plan = [Sampling(temperature, max_tokens=most, stop=stop, seed=source.getrandbits(48)) for _ in range(len(chosen) * samples)]
     made = generate(local, [asked.ids[i] for i in chosen for _ in range(samples)], plan)
     replies = [(*m.ids, *(() if m.end is None else (m.end,))) for m in made]
     groups = [Group(asked.ids[i], tuple(replies[k * samples : (k + 1) * samples])) for k, i in enumerate(chosen)]

@@ -58,6 +58,8 @@ class PolicySettings:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise RunFileError(f"{name} must be finite and above 0, got {value}", remedy=f"mend {name}")
+        if not 0 <= self.warmup < 1:
+            raise RunFileError(f"warmup must lie in [0, 1), got {self.warmup}", remedy="it is a share of the steps")
         if self.method != "ppo" and self.group < 2:
             what = f"samples is {self.group}: a reply is compared with others to its prompt, expected at least 2"
             raise RunFileError(what, remedy="raise samples, or use ppo")

@@ -38,13 +38,13 @@ class Batch:
 
 
 def prepared(
-    rollout: Rollout, rewards: Tensor, reference: Tensor, variant: Variant, options: PolicyOptions, values: Tensor | None
+    rollout: Rollout, old: Tensor, rewards: Tensor, reference: Tensor, variant: Variant, options: PolicyOptions, values: Tensor | None
 ) -> tuple[Batch, dict[str, float]]:
     """(batch, what is told): rewards (replies,) to advantages, the penalty on the divergence in them where the variant has it there."""
     keep, size = rollout.keep, len(rollout.groups[0].replies)
-    penalty = options.kl_weight * torch.where(keep, KL["k1"](rollout.sampled, reference), torch.zeros_like(reference))
+    penalty = options.kl_weight * torch.where(keep, KL["k1"](old, reference), torch.zeros_like(reference))
     everything = tuple(range(len(rollout.groups)))
-    batch = Batch(rollout, rollout.sampled, reference, torch.zeros_like(rollout.sampled), everything)
+    batch = Batch(rollout, old, reference, torch.zeros_like(old), everything)
     if variant.advantage == "gae":
         assert values is not None
         last = keep & (torch.arange(keep.shape[1], device=keep.device)[None] == keep.sum(dim=1, keepdim=True) - 1)
@@ -69,18 +69,28 @@ def minibatches(batch: Batch, count: int, seed: int, *names: str) -> list[list[i
     return [order[a:b] for a, b in pairwise(ends) if b > a]
 
 
-def microbatches(batch: Batch, groups: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Parts of a minibatch whose groups have at most `budget` tokens together, padding counted."""
+def parted(groups: Sequence[Group], budget: int, per_row: int) -> Iterator[list[int]]:
+    """Places of the groups, in order, in parts of at most `budget` tokens, padding counted, when `per_row` replies stand in a row. A group is
+    never cut: one above the budget is a part of its own."""
     part: list[int] = []
-    longest = 0
-    for g in sorted(groups, key=lambda g: -len(batch.rollout.groups[g])):
-        longest = max(longest, len(batch.rollout.groups[g]))
-        if part and longest * (len(part) + 1) > budget:
+    rows = longest = 0
+    for place, g in enumerate(groups):
+        own = -(-len(g.replies) // per_row)
+        width = max(len(g.prompt) + sum(map(len, g.replies[i : i + per_row])) for i in range(0, len(g.replies), per_row))
+        if part and (rows + own) * max(longest, width) > budget:
             yield part
-            part, longest = [], len(batch.rollout.groups[g])
-        part.append(g)
+            part, rows, longest = [], 0, 0
+        part.append(place)
+        rows, longest = rows + own, max(longest, width)
     if part:
         yield part
+
+
+def microbatches(batch: Batch, groups: Sequence[int], budget: int, per_row: int) -> Iterator[list[int]]:
+    """The groups of a minibatch in such parts, like lengths together."""
+    order = sorted(groups, key=lambda g: -len(batch.rollout.groups[g]))
+    for part in parted([batch.rollout.groups[g] for g in order], budget, per_row):
+        yield [order[i] for i in part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +118,11 @@ def policy_loss(
         loss = loss + options.kl_weight * (apart * weight).sum()
     with torch.no_grad():
         outside = (ratio > 1 + options.clip_high) & (advantages > 0) | (ratio < 1 - options.clip_low) & (advantages < 0)
-        off = ((logps - old).abs() * keep).sum(dim=1)
+        off = (logps - batch.rollout.sampled[index, :width]).abs() * keep
         told = {
             "clip_share": float((outside.expand_as(keep) & keep).sum()),
             "gap_mean": float(off.sum()),
-            "gap_max": float(((logps - old).abs() * keep).max()),
+            "gap_max": float(off.max()),
             "tokens": float(keep.sum()),
         }
     return loss, told
@@ -127,15 +137,8 @@ def value_loss(batch: Batch, rows: Sequence[int], values: Tensor, options: Polic
     return (clipped_value(values, old, returns, options.value_clip) * keep).sum() / norm.tokens
 
 
-def chunks(groups: Sequence[Group], budget: int, of: Callable[[list[Group]], Tensor]) -> Tensor:
-    """`of` over parts of the groups of at most `budget` padded tokens, put together again: (replies, longest)."""
-    out: list[Tensor] = []
-    part: list[Group] = []
-    for g in groups:
-        if part and max(map(len, [*part, g])) * (len(part) + 1) > budget:
-            out.append(of(part))
-            part = []
-        part.append(g)
-    out.append(of(part))
+def chunks(groups: Sequence[Group], budget: int, per_row: int, of: Callable[[list[Group]], Tensor]) -> Tensor:
+    """`of` over parts of the groups (`parted`), put together again: (replies, longest)."""
+    out = [of([groups[i] for i in part]) for part in parted(groups, budget, per_row)]
     width = max(x.shape[1] for x in out)
     return torch.cat([torch.nn.functional.pad(x, (0, width - x.shape[1])) for x in out])
