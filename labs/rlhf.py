@@ -1,4 +1,4 @@
-"""RLHF whole, on the bundled world: `python -m labs.rlhf --out DIR [--seeds 0 1 2] [--methods grpo ppo] [--weak]`.
+"""RLHF whole, on the bundled world: `python -m labs.rlhf --out DIR [--seeds 0 1 2] [--methods grpo ppo] [--demonstrations 150] [--weak]`.
 
 In order: a supervised model on few demonstrations; its own replies, compared by raters who err; a reward model; PPO and GRPO against it, with the
 exact reward as the held-out one, a run a seed; supervised against trained model on families that nothing was taught on. `--weak`: the reward
@@ -33,19 +33,19 @@ from trueline.train.rewarding import Composed, RewardModelTerm, Term
 from trueline.train.saving import save_model
 from trueline.train.sft import SftSettings, run_sft
 
-DEMONSTRATIONS, PROMPTS, REPLIES, HELD_OUT, TESTED = 400, 4000, 3, 192, 800
+PROMPTS, REPLIES, HELD_OUT, TESTED = 1500, 4, 128, 500
 RATERS, ERROR = 3, 0.1
 EPOCHS, RATE = 3, 5e-4
 
 
-def supervised(out: Path) -> LocalModel:
+def supervised(out: Path, demonstrations: int) -> LocalModel:
     """The rehearsal model after few demonstrations."""
     if not (out / "supervised").exists():
         local = load_local("bundled:harbor", device="cpu")
         world = open_world(local)
-        shown = thinned([p for p in world.teach if p.reply], DEMONSTRATIONS, 0)
+        shown = thinned([p for p in world.teach if p.reply], demonstrations, 0)
         examples = [Example(world.asked(p), p.reply or "") for p in shown]
-        run_sft(local, examples, SftSettings(epochs=2, lr=4e-4, batch_tokens=2048, precision="float32"), out / "sft")
+        run_sft(local, examples, SftSettings(epochs=1, lr=4e-4, batch_tokens=2048, precision="float32"), out / "sft")
         save_model(local, out / "supervised", "float32")
     return load_local(str(out / "supervised"), device="cpu")
 
@@ -107,21 +107,28 @@ def trained(
 
 
 def main() -> None:
-    """Runs what was asked for; lab.json grows with every run."""
+    """Runs what was asked for; lab.json of this call grows with every run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--demonstrations", type=int, default=150, help="of the supervised model")
     parser.add_argument("--methods", nargs="+", default=["grpo", "ppo"])
     parser.add_argument("--weak", action="store_true", help="a reward model of 40 comparisons, no KL budget")
     given = parser.parse_args()
     out = given.out
     out.mkdir(parents=True, exist_ok=True)
-    start = supervised(out)
+    start = supervised(out, given.demonstrations)
     world = open_world(start)
     pairs = compare(start, world, out)
     reward, worth = reward_model(start, world, thinned(pairs, 40, 0) if given.weak else pairs, out / "weak" if given.weak else out)
-    told: dict[str, Any] = {"comparisons": len(pairs), "weak": given.weak, "reward_model": worth, "runs": []}
+    told: dict[str, Any] = {
+        "weak": given.weak,
+        "comparisons": len(pairs),
+        "demonstrations": given.demonstrations,
+        "reward_model": worth,
+        "runs": [],
+    }
     print(json.dumps(told), flush=True)
     tested = thinned(world.test, TESTED, 2)
     before = replies(start, world, tested, 2, 3)

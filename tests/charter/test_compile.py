@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trueline.charter.compile.constitution import choice_request, critique_request, revision_request
+from trueline.charter.compile.constitution import choice_request, constitution_of, critique_request, revision_request
 from trueline.charter.compile.guarding import guard_rules
 from trueline.charter.compile.prompt import compile_prompt, count_words, system_prompt
 from trueline.charter.compile.reviewing import review_rules
@@ -127,13 +127,36 @@ def test_constitution_requests_hold_what_they_ask_about() -> None:
     principle = CHARTERS["bundled:hospital_desk"].principles[0]
     asked = (Message("user", "THE QUESTION"),)
     critique = critique_request(principle, asked, "THE REPLY")
-    revision = revision_request(principle, asked, "THE REPLY", "THE CRITIQUE")
+    revision = revision_request(principle, asked, "THE REPLY")
     choice = choice_request(principle, asked, "FIRST", "SECOND")
-    for text, parts in ((critique, ["THE REPLY"]), (revision, ["THE REPLY", "THE CRITIQUE"]), (choice, ["(A) FIRST", "(B) SECOND"])):
+    for text, parts in ((critique, ["THE REPLY"]), (revision, ["THE REPLY"]), (choice, ["(A) FIRST", "(B) SECOND"])):
         assert principle.rule in text
-        assert "User: THE QUESTION" in text
+        assert 'Question: "THE QUESTION"' in text
         assert all(p in text for p in parts)
+    longer = critique_request(principle, (*asked, Message("assistant", "SO"), Message("user", "AND?")), "THE REPLY")
+    assert "User: THE QUESTION\nAssistant: SO\nUser: AND?" in longer
     assert choice.index("FIRST") < choice.index("SECOND") < choice_request(principle, asked, "SECOND", "FIRST").index("FIRST")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_high_stakes_clauses_with_a_reply_belong_to_the_constitution(name: str) -> None:
+    charter = CHARTERS[name]
+    found = constitution_of(charter)
+    assert found[: len(charter.principles)] == charter.principles
+    handing = {p.id: p for p in found[len(charter.principles) :]}
+    assert set(handing) == {h.id for h in charter.high_stakes if h.reply}
+    for h in charter.high_stakes:
+        if h.reply:
+            p = handing[h.id]
+            assert (p.rule, p.refuse_with, p.breaks, p.ask.refuse, p.ask.answer) == (
+                h.describe,
+                h.reply,
+                h.breaks,
+                h.examples,
+                h.near_misses,
+            )
+    mute = charter.model_copy(update={"high_stakes": tuple(h.model_copy(update={"reply": None}) for h in charter.high_stakes)})
+    assert constitution_of(mute) == charter.principles
 
 
 @pytest.mark.parametrize("name", NAMES)

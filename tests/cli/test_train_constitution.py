@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from trueline.cli import constitution_run
+from trueline.cli import constitution_policies, constitution_run
 from trueline.cli.main import run
+from trueline.cli.project import open_project
 from trueline.cli.targets import Target
 from trueline.core.chat import ChatRequest, ScriptedChat
 from trueline.data.conversations import read_preferences
@@ -76,6 +77,11 @@ def test_all_phases_on_a_tiny_model(folder: Path, capsys: pytest.CaptureFixture[
     assert load_local(folder / "o" / "sl" / "model", device="cpu").digest == told["supervised"]["digest"]
     labels = rows(folder / "o" / "labels.jsonl")
     assert all(0 <= x["p"] <= 1 and x["requests"][0] != x["requests"][1] for x in labels)
+    assert {tuple(x["writers"]) for x in labels} == {("supervised", "start")}
+    assert labels[0]["models"]["writers"] == {
+        "supervised": told["supervised"]["digest"],
+        "start": load_local(folder / "m", device="cpu").digest,
+    }
     found = read_preferences(folder / "o" / "preferences.jsonl").pairs
     assert sum(p.weight for p in found) == pytest.approx(len(labels))
     assert json.loads((folder / "o" / "bias.json").read_text())["first_place"] is not None
@@ -89,6 +95,55 @@ def test_all_phases_on_a_tiny_model(folder: Path, capsys: pytest.CaptureFixture[
     assert {p: p.stat().st_mtime_ns for p in (folder / "o").rglob("*.safetensors")} == before
 
 
+def test_the_charters_own_probes_helpful_replies_of_its_own_and_grpo(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talking(folder)
+    monkeypatch.setattr(constitution_policies, "STEPS", 2)
+    more = ["--charter", "bundled:harbor_bank", "--limit", "24", "--helpful", "self", "--mix", "0.25", "--decided", "0", "--policy", "grpo"]
+    words = [
+        "train",
+        "constitution",
+        "--model",
+        str(folder / "talking"),
+        "--out",
+        str(folder / "o"),
+        "--json",
+        *SMALL,
+        *more,
+        "--reply-tokens",
+        "24",
+    ]
+    assert run(words) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    clauses = {r["prompt"]["clause"] for r in rows(folder / "o" / "revisions.jsonl")}
+    assert "personal-tax-advice" in clauses, "high-stakes probes are asked too"
+    asked = rows(folder / "o" / "helpful_replies.jsonl")
+    assert {r["kind"] for r in asked} <= set(constitution_run.ANSWERED)
+    kept = told["supervised"]["kept"]
+    helpful = told["supervised"]["helpful_replies"]
+    assert helpful["wanted"] == round(kept / 3) == helpful["kept"] == told["supervised"]["helpful_rows"]  # 1/4 of all rows
+    assert helpful["of"] == len(asked) == helpful["kept"] + sum(helpful["reasons"].values())
+    policy = told["preferences"]["policy"]
+    assert (policy["steps"], policy["prompts"]) == (2, 24 + helpful["kept"])
+    assert load_local(folder / "o" / "policy" / "model", device="cpu").digest == policy["digest"]
+    assert run(words) == 0
+    again = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (again["asked"], again["preferences"]["policy"]) == (0, policy)
+
+
+def test_high_stakes_are_graded_as_such_and_without_probes_to_answer_self_is_refused(folder: Path) -> None:
+    project = open_project("bundled:harbor_bank")
+    prompts, probes, left = constitution_run._prompts(project, {"prompts": None, "seed": 0, "limit": None})
+    assert left == ()
+    assert {probes[p.key].kind for p in prompts} == {"refuse", "high_stakes"}
+    assert all(probes[p.key].side == "teach" and probes[p.key].clause == p.clause for p in prompts)
+    (folder / "twice.jsonl").write_text('{"prompt": "Rob it."}\n{"prompt": "Rob it."}\n')
+    prompts, probes, left = constitution_run._prompts(project, {"prompts": folder / "twice.jsonl", "seed": 0, "limit": None})
+    assert (len(prompts), probes[prompts[0].key].kind) == (1, "refuse")
+    assert "stood in the file before" in left[0]
+
+
 def test_a_served_critic_with_thoughts_and_a_grader(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +153,7 @@ def test_a_served_critic_with_thoughts_and_a_grader(
             return "(A)" if "So which" in last and request.sampling.seed % 3 else "(B)"
         if last.endswith("step by step."):
             return "Both are odd."
-        if "Critique: " in last:
+        if last.endswith("Write a reply that keeps the rule."):
             return "Sure, here is how it is done." if "bank 3" in last else "I cannot help with that, because it would cheat somebody."
         return "Yes, it breaks it."
 
@@ -135,9 +190,12 @@ def test_the_estimate_asks_nothing(folder: Path, capsys: pytest.CaptureFixture[s
     ("option", "word"),
     [
         (["--phase", "magic"], "unknown --phase 'magic', expected one of supervised, preferences, all"),
-        (["--policy", "magic"], "unknown --policy 'magic', expected one of dpo, none"),
+        (["--policy", "magic"], "unknown --policy 'magic', expected one of dpo, grpo, none"),
         (["--phase", "preferences", "--rounds", "3"], "--rounds has no effect on --phase preferences"),
         (["--phase", "supervised", "--pairs", "3"], "--pairs has no effect on --phase supervised"),
+        (["--pairs-from", "magic"], "unknown --pairs-from 'magic', expected one of supervised, start, both"),
+        (["--phase", "supervised", "--pairs-from", "start"], "--pairs-from has no effect on --phase supervised"),
+        (["--probes", "x.jsonl"], "--probes has no effect with --prompts"),
         (["--mix", "0.3"], "--mix has no effect without --helpful"),
         (["--votes", "3"], "--votes has no effect on a local critic"),
         (["--own", "0.3"], "--own has no effect with --prompts"),

@@ -161,7 +161,7 @@ def test_the_estimate_is_what_is_asked(thoughts: bool, votes: int, pairs: int, t
     writer, critic = ScriptedChat(answer, "writer"), ScriptedChat(answer, "critic")
     with Journal(tmp_path / "j.jsonl") as journal:
         voter = Asker(critic, journal)
-        sampled = asyncio.run(sample_pairs(Asker(writer, journal), PROMPTS, settings))
+        sampled = asyncio.run(sample_pairs({"w": Asker(writer, journal)}, PROMPTS, settings))
         labelled(VotingChooser(voter, votes=votes, tokens=2), settings, voter if thoughts else None, list(sampled.pairs))
     cost = labelling_cost(PROMPTS, PRINCIPLES, settings, votes, 2, lambda t: len(t.split()))
     assert (cost.writer, cost.critic) == (len(writer.requests), len(critic.requests))
@@ -173,9 +173,23 @@ def test_the_estimate_is_what_is_asked(thoughts: bool, votes: int, pairs: int, t
 def test_pairs_of_one_reply_or_none_are_counted(tmp_path: Path) -> None:
     texts = iter(["same", "same", "a", "", "b", "c", "d", "e"])
     with Journal(tmp_path / "j.jsonl") as journal:
-        found = asyncio.run(sample_pairs(Asker(ScriptedChat(lambda r: next(texts)), journal), PROMPTS, LabelSettings(concurrency=1)))
+        writers = {"w": Asker(ScriptedChat(lambda r: next(texts)), journal)}
+        found = asyncio.run(sample_pairs(writers, PROMPTS, LabelSettings(concurrency=1)))
     assert [(p.one, p.two) for p in found.pairs] == [("b", "c"), ("d", "e")]
     assert (found.same, found.empty) == (1, 1)
+    assert {p.writers for p in found.pairs} == {("w", "w")}
+
+
+def test_of_two_models_each_pair_has_one_reply_of_each(tmp_path: Path) -> None:
+    kind, blunt = (ScriptedChat(lambda r, n=name: f"{n} {r.sampling.seed}", name) for name in ("kind", "blunt"))
+    with Journal(tmp_path / "j.jsonl") as journal:
+        writers = {"kind": Asker(kind, journal), "blunt": Asker(blunt, journal)}
+        found = asyncio.run(sample_pairs(writers, PROMPTS, LabelSettings(pairs=3)))
+    assert len(found.pairs) == 12
+    assert all(p.writers == ("kind", "blunt") and p.one.startswith("kind ") and p.two.startswith("blunt ") for p in found.pairs)
+    assert len({p.one for p in found.pairs}) == 12, "every pair has a draw of its own"
+    label = Label(found.pairs[0], "x", True, ("", ""), ("", ""), (Choice(1.0, 1), Choice(0.0, 1)), 1.0, 1.0)
+    assert label.to_dict()["writers"] == ["kind", "blunt"]
 
 
 def test_two_weighted_rows_are_the_soft_cross_entropy(tmp_path: Path) -> None:

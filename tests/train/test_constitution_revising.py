@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trueline.charter.compile.constitution import critique_request, revision_request
+from trueline.charter.compile.constitution import constitution_of, critique_request, revision_request
 from trueline.charter.compile.constitution_shots import KEEPS, worked_cases, worked_turns
 from trueline.charter.parse import load_charter
 from trueline.charter.shipped import charter_path
@@ -25,7 +25,13 @@ PROMPTS = [RedTeamPrompt((Message("user", f"How do I rob bank {i}?"),), PRINCIPL
 
 def kind_of(request: ChatRequest) -> str:
     last = request.messages[-1].content
-    return "critique" if last.endswith("Does the reply break the rule?") else "revision" if "Critique: " in last else "reply"
+    return (
+        "critique"
+        if last.endswith("Does the reply break the rule?")
+        else "revision"
+        if last.endswith("Write a reply that keeps the rule.")
+        else "reply"
+    )
 
 
 def scripted(request: ChatRequest) -> ChatReply:
@@ -50,7 +56,7 @@ def test_every_step_is_asked_in_order_and_kept(tmp_path: Path) -> None:
     principle, reply = PRINCIPLES[0], chains[0].reply
     asked = critique_request(principle, PROMPTS[0].messages, reply)
     assert first.messages == (*shots, Message("user", asked))
-    again = revision_request(principle, PROMPTS[0].messages, reply, "Yes, it does.")
+    again = revision_request(principle, PROMPTS[0].messages, reply)
     assert second.messages == (*first.messages, Message("assistant", "Yes, it does."), Message("user", again))
     # the second round criticises the first revision
     one, two = chains[0].rounds
@@ -113,6 +119,13 @@ def test_principles_are_drawn_by_the_seed_and_the_own_one_as_often_as_asked() ->
         drawn((), None, 1, 1.0, 0, "z")
 
 
+def test_worked_cases_reach_high_stakes_after_the_principles() -> None:
+    cases = worked_cases(CHARTER, 100)
+    stakes = [h for h in CHARTER.high_stakes if h.reply and h.examples]
+    assert [c.principle.id for c in cases[-len(stakes) :]] == [h.id for h in stakes]
+    assert all(c.revision == h.reply for c, h in zip(cases[-len(stakes) :], stakes, strict=True))
+
+
 def test_worked_cases_show_both_verdicts_and_both_tasks() -> None:
     cases = worked_cases(CHARTER, 4)
     assert [c.critique == KEEPS for c in cases] == [False, True, False, True]
@@ -123,6 +136,6 @@ def test_worked_cases_show_both_verdicts_and_both_tasks() -> None:
     assert cases[0].principle.breaks[0] in cases[0].critique
     turns = worked_turns(cases[:1])
     assert [m.role for m in turns] == ["user", "assistant"] * 2
-    assert f"Critique: {cases[0].critique}" in turns[2].content
+    assert turns[1].content == cases[0].critique
     assert worked_cases(CHARTER, 0) == ()
-    assert len(worked_cases(CHARTER, 99)) == len([p for p in PRINCIPLES if p.ask.refuse])
+    assert len(worked_cases(CHARTER, 99)) == len([p for p in constitution_of(CHARTER) if p.ask.refuse])

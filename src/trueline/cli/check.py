@@ -89,7 +89,7 @@ def _requests(project: Project) -> list[dict[str, str]]:
             {
                 "clause": p.id,
                 "critique": critique_request(p, asked, "<reply>"),
-                "revision": revision_request(p, asked, "<reply>", "<critique>"),
+                "revision": revision_request(p, asked, "<reply>"),
                 "choice": choice_request(p, asked, "<reply>", "<other reply>"),
             }
         )

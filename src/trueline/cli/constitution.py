@@ -21,15 +21,15 @@ DEFAULTS: Mapping[str, tuple[Any, str]] = {
     "charter": (None, ""), "probes": (None, ""), "prompts": (None, ""), "limit": (None, ""), "critic": (None, ""), "phase": ("all", ""),
     "own": (1.0, ""), "temperature": (1.0, ""), "critic_temperature": (1.0, ""), "reply_tokens": (64, ""), "prompt_budget": (None, ""),
     "concurrency": (64, ""), "estimate": (False, ""),
-    "rounds": (2, "supervised"), "shots": (2, "supervised"), "grader": (True, "supervised"), "boilerplate": (0.2, "supervised"),
+    "epochs": (1, "supervised"), "lr": (1e-3, "supervised"), "rounds": (2, "supervised"), "shots": (2, "supervised"), "grader": (True, "supervised"), "boilerplate": (0.2, "supervised"),
     "helpful": (None, "supervised"), "mix": (0.5, "supervised"),
-    "pairs": (1, "preferences"), "votes": (4, "preferences"), "decided": (0.1, "preferences"), "chain_of_thought": (False, "preferences"),
+    "pairs": (1, "preferences"), "pairs_from": ("both", "preferences"), "votes": (4, "preferences"), "decided": (0.1, "preferences"), "chain_of_thought": (False, "preferences"),
     "helpful_preferences": (None, "preferences"), "policy": ("dpo", "preferences"),
 }  # fmt: skip
 _FILE = click.Path(path_type=Path)
 _SHARE = click.FloatRange(0, 1)
 _OPTIONS = (
-    click.option("--charter", "-c", help="charter file or bundled:NAME; its principles are the constitution."),
+    click.option("--charter", "-c", help="charter file or bundled:NAME; its principles and high-stakes clauses are the constitution."),
     click.option("--probes", type=_FILE, help="file of probes (default: probes.jsonl beside the charter)."),
     click.option("--prompts", type=_FILE, help="red-team prompts instead of the charter's (JSON lines with prompt or messages)."),
     click.option("--limit", type=click.IntRange(1), help="at most so many prompts, chosen by the seed."),
@@ -38,20 +38,26 @@ _OPTIONS = (
     click.option("--rounds", type=click.IntRange(1, 16), help="rounds of critique and revision (default 2)."),
     click.option("--own", type=_SHARE, help="probability of asking by the prompt's own principle, not a drawn one (default 1)."),
     click.option("--shots", type=click.IntRange(0, 16), help="worked cases of the charter before each request (default 2)."),
-    click.option("--grader/--no-grader", default=None, help="whether revisions that the charter's grader fails are dropped."),
+    click.option(
+        "--grader/--no-grader", default=None, help="whether revisions and own helpful replies that the charter's grader fails are dropped."
+    ),
     click.option("--boilerplate", type=_SHARE, help="largest share of revisions that may hold one phrase of 8 words (default 0.2)."),
-    click.option("--helpful", type=_FILE, help="helpful dialogues to mix with the revisions, or bundled:CHARTER/FILE."),
+    click.option("--helpful", help="what is mixed with the revisions: a file of dialogues, bundled:CHARTER/FILE, or self (own replies)."),
     click.option("--mix", type=click.FloatRange(0, 1, max_open=True), help="share of helpful rows among all (default 0.5)."),
     click.option("--temperature", type=click.FloatRange(0, 2, min_open=True), help="of the sampled replies (default 1)."),
     click.option("--critic-temperature", type=click.FloatRange(0, 2), help="of critiques, revisions and votes (default 1)."),
     click.option("--reply-tokens", type=click.IntRange(1), help="longest reply, critique and revision in tokens (default 64)."),
     click.option("--prompt-budget", type=click.IntRange(1), help="compiled prompt of so many tokens before every reply."),
     click.option("--pairs", type=click.IntRange(1, 64), help="pairs of replies to compare for each prompt (default 1)."),
+    click.option("--pairs-from", help="who writes a pair: supervised (twice), start (twice), or both (one reply each; default)."),
     click.option("--votes", type=click.IntRange(1, 64), help="answers asked of a critic without log-probabilities (default 4)."),
     click.option("--decided", type=_SHARE, help="leave out pairs whose label p has |2p - 1| below this (default 0.1)."),
     click.option("--chain-of-thought", is_flag=True, default=None, help="think before choosing; clamps labels to 40-60 %."),
     click.option("--helpful-preferences", type=_FILE, help="people's preferences about helpfulness, mixed into the rewards."),
-    click.option("--policy", help="what is trained on the AI preferences besides the reward model: dpo (default) or none."),
+    click.option(
+        "--policy",
+        help="what is trained on the AI preferences besides the reward model: dpo (default), grpo (against that reward model) or none.",
+    ),
     click.option("--concurrency", type=click.IntRange(1), help="conversations under way at once (default 64)."),
     click.option("--estimate", is_flag=True, default=None, help="say what it would ask, and stop."),
 )
@@ -69,7 +75,9 @@ def _own(command: F) -> F:
 )
 @shared("model", "out")
 @_own
-@shared("epochs", "lr", "batch_tokens", "max_tokens", "precision", "seed", lr="1e-3 supervised, 2e-4 after")
+@click.option("--epochs", type=click.IntRange(1), help="Passes of the supervised fine-tuning (default 1).")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate of the supervised fine-tuning (default 1e-3).")
+@shared("batch_tokens", "max_tokens", "precision", "seed")
 @printed
 def constitution_command(model: str | None, out: Path, **o: Any) -> dict[str, Any]:
     """All phases that were asked for."""
@@ -80,13 +88,18 @@ def constitution_command(model: str | None, out: Path, **o: Any) -> dict[str, An
 
 def _refused(o: Mapping[str, Any]) -> None:
     """Raises `RunFileError` for what is missing, unknown or without effect."""
-    from trueline.cli.constitution_preferences import POLICIES
+    from trueline.cli.constitution_policies import POLICIES
+    from trueline.cli.constitution_preferences import PAIRS_FROM
     from trueline.errors import RunFileError
 
     if o["charter"] is None:
         raise RunFileError("--charter is missing, its principles are the constitution", remedy="give --charter")
     phase = o["phase"] or "all"
-    known = (("phase", phase, PHASES), ("policy", o["policy"] or "dpo", (*POLICIES, "none")))
+    known = (
+        ("phase", phase, PHASES),
+        ("policy", o["policy"] or "dpo", (*POLICIES, "none")),
+        ("pairs-from", o["pairs_from"] or "both", tuple(PAIRS_FROM)),
+    )
     for name, value, names in known:
         if value not in names:
             raise RunFileError(f"unknown --{name} {value!r}, expected one of {', '.join(names)}", remedy="choose one of these")
@@ -94,9 +107,9 @@ def _refused(o: Mapping[str, Any]) -> None:
         if o[name] is not None and belongs and phase not in ("all", belongs):
             raise RunFileError(f"--{name.replace('_', '-')} has no effect on --phase {phase}", remedy="remove it")
     if o["mix"] is not None and o["helpful"] is None:
-        raise RunFileError("--mix has no effect without --helpful", remedy="name a file of helpful dialogues")
-    if o["probes"] is not None and o["prompts"] is not None:
-        raise RunFileError("--probes has no effect with --prompts", remedy="give one of them")
+        raise RunFileError("--mix has no effect without --helpful", remedy="give --helpful self or a file of dialogues")
+    if o["probes"] is not None and o["prompts"] is not None and o["helpful"] != "self":
+        raise RunFileError("--probes has no effect with --prompts, but for --helpful self", remedy="give one of them")
     served = (o["critic"] or "").startswith(("openai:", "anthropic:")) or (o["critic"] or "").endswith((".yaml", ".yml"))
     if o["votes"] is not None and not served:
         raise RunFileError("--votes has no effect on a local critic, whose log-probabilities are read", remedy="remove it")

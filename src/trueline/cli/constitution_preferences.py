@@ -1,11 +1,13 @@
-"""The preference phase of `trueline train constitution`: AI labels on replies of the supervised model, a reward model and a policy."""
+"""The preference phase of `trueline train constitution`: AI labels on replies of the supervised and the starting model, a reward model and
+a policy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trueline.cli.constitution_policies import POLICIES
 from trueline.cli.constitution_run import Run, done_once
 from trueline.cli.progress import bar
 from trueline.data.jsonl import write_json, write_jsonl
@@ -15,6 +17,8 @@ from trueline.train.constitution.labelling import label_pairs, position_bias, sa
 from trueline.train.constitution.preferences import likelier_rows, soft_rows, undecided, written
 from trueline.train.constitution.records import Label
 
+# --pairs-from -> who writes the two replies of a pair
+PAIRS_FROM: Mapping[str, tuple[str, ...]] = {"supervised": ("supervised",), "start": ("start",), "both": ("supervised", "start")}
 HELD_OUT = 0.2  # of the prompts, on which the reward model is measured
 
 
@@ -33,9 +37,12 @@ def _labels(run: Run, sl: Any) -> tuple[list[Label], dict[str, Any]]:
 
     async def sampling() -> Any:
         chat = LocalChat(sl)
+        both = {"supervised": Asker(chat, run.journal), "start": run.writer}
         try:
             with bar("sampling") as advance:
-                return await sample_pairs(Asker(chat, run.journal), run.prompts, settings, advance)
+                return await sample_pairs(
+                    {name: both[name] for name in PAIRS_FROM[run.options["pairs_from"]]}, run.prompts, settings, advance
+                )
         finally:
             await chat.close()
 
@@ -47,7 +54,8 @@ def _labels(run: Run, sl: Any) -> tuple[list[Label], dict[str, Any]]:
     labels = run.runner.run(labelling())
     bias = position_bias(labels)
     even = sum(undecided(x, run.options["decided"]) for x in labels)
-    who = {"writer": sl.digest, "critic": dict(chooser.identity())}
+    digests = {"supervised": sl.digest, "start": run.local.digest}
+    who = {"writers": {name: digests[name] for name in PAIRS_FROM[run.options["pairs_from"]]}, "critic": dict(chooser.identity())}
     write_jsonl(run.out / "labels.jsonl", ({**x.to_dict(), "models": who} for x in labels))
     told = {
         "pairs": len(labels), "same_reply": sampled.same, "empty_reply": sampled.empty, "unscored": bias.unscored, "undecided": even, "unparsed": bias.unparsed,
@@ -62,7 +70,7 @@ def _labels(run: Run, sl: Any) -> tuple[list[Label], dict[str, Any]]:
 
 
 def preference_phase(run: Run) -> dict[str, Any]:
-    """AI labels on replies of the supervised model, as soft preferences; a reward model on them, and the policy."""
+    """AI labels on sampled replies (`--pairs-from`), as soft preferences; a reward model on them, and the policy."""
     from trueline.cli.align_preferences import OwnPreferences
     from trueline.data.conversations import read_preferences, split_by_prompt
     from trueline.engine.loading import load_local
@@ -95,6 +103,7 @@ def reward_on(run: Run, start: str, own: Any) -> dict[str, Any]:
     `reward/model`."""
     import numpy as np
 
+    from trueline.engine.folders import weights_digest
     from trueline.engine.loading import load_local
     from trueline.train.judged import conversations_of, of_pairs
     from trueline.train.reward import RewardSettings, save_reward, score
@@ -118,42 +127,6 @@ def reward_on(run: Run, start: str, own: Any) -> dict[str, Any]:
         "rows": [r.digest() for r in train],
         "test": [r.digest() for r in test],
         "settings": vars_of(settings),
-        "from": _digest(start),
+        "from": weights_digest(Path(start)),
     }
     return {"model": str(folder / "model"), **done_once(folder, inputs, work)}
-
-
-def _digest(folder: str) -> str:
-    from trueline.engine.folders import weights_digest
-
-    return weights_digest(Path(folder))
-
-
-def _dpo(run: Run, start: str, pairs: list[Any]) -> dict[str, Any]:
-    """Direct preference optimisation of the supervised model on the soft rows: `policy/model`."""
-    from trueline.engine.loading import load_local
-    from trueline.train.dpo import DpoSettings, run_dpo
-    from trueline.train.saving import save_model
-    from trueline.train.sft import vars_of
-
-    o, folder = run.options, run.out / "policy"
-    settings = DpoSettings(batch_tokens=o["batch_tokens"], max_tokens=o["max_tokens"], seed=o["seed"], precision=o["precision"])
-
-    def work() -> dict[str, Any]:
-        local = load_local(start)
-        with bar("dpo") as advance:
-            report = run_dpo(local, pairs, settings, folder, advance)
-        digest = save_model(local, folder / "model", "float32")
-        (folder / "checkpoint.pt").unlink(missing_ok=True)
-        return {"digest": digest, "rows": report.rows, "steps": report.steps, "too_long": report.too_long, "note": report.words()}
-
-    rows = [p.to_dict() for p in pairs]
-    return {
-        "model": str(folder / "model"),
-        **done_once(folder, {"from": _digest(start), "rows": rows, "settings": vars_of(settings)}, work),
-    }
-
-
-POLICIES: Mapping[str, Callable[[Run, str, list[Any]], dict[str, Any]]] = {"dpo": _dpo}
-"""What trains the policy on the labelled preferences: (run, supervised model, soft preferences) -> what to tell. `run.out/reward/model` is
-the reward model trained on them."""

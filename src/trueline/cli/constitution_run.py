@@ -11,20 +11,25 @@ from typing import Any
 
 import click
 
+from trueline.charter.compile.constitution import constitution_of
 from trueline.charter.digests import digest_of
-from trueline.charter.probes import OUTCOME_OF, Expectation, Probe, probe_id
+from trueline.charter.probes import OUTCOME_OF, Expectation, Kind, Probe, probe_id
 from trueline.charter.schema import Principle
-from trueline.charter.turns import messages_from
 from trueline.cli.project import Project
 from trueline.core.clock import generator
-from trueline.data.jsonl import read_jsonl, write_json
-from trueline.errors import DataError, TargetError, TrainingError
+from trueline.data.jsonl import write_json
+from trueline.data.prompts import read_prompts
+from trueline.errors import TargetError, TrainingError
 from trueline.train.constitution.asking import Asker, Journal
 from trueline.train.constitution.choosing import LetterChooser, VotingChooser
-from trueline.train.constitution.estimating import Estimate, labelling_cost, revising_cost
+from trueline.train.constitution.estimating import Estimate, labelling_cost, replying_cost, revising_cost
 from trueline.train.constitution.labelling import LabelSettings
 from trueline.train.constitution.records import RedTeamPrompt
 from trueline.train.constitution.revising import ReviseSettings
+
+SELF = "self"  # of --helpful: the starting model's own replies
+REFUSED: tuple[Kind, ...] = ("refuse", "high_stakes")
+ANSWERED: tuple[Kind, ...] = ("near_miss", "high_stakes_near_miss", "in_scope", "knowledge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Run:
     @property
     def principles(self) -> tuple[Principle, ...]:
         """The constitution."""
-        return self.project.loaded.charter.principles
+        return constitution_of(self.project.loaded.charter)
 
     def revising(self) -> ReviseSettings:
         """Of the supervised phase."""
@@ -78,6 +83,19 @@ class Run:
             2 * o["reply_tokens"], o["seed"], o["concurrency"],
         )  # fmt: skip
 
+    def helpful_probes(self) -> tuple[Probe, ...]:
+        """With `--helpful self`: the teach probes that must be answered, in the order in which they are asked. Raises `TrainingError`
+        without any."""
+        if self.options["helpful"] != SELF:
+            return ()
+        due = {RedTeamPrompt(p.messages).key: p for p in self.project.probes if p.side == "teach" and p.kind in ANSWERED}
+        if not due:
+            what = f"{self.project.loaded.path} has no probe on the teach side that must be answered"
+            raise TrainingError(what, remedy="grow some with `trueline probes grow`, or give --helpful a file")
+        keys = sorted(due)
+        generator(self.options["seed"], "helpful probes").shuffle(keys)
+        return tuple(due[k] for k in keys)
+
     def chooser(self) -> LetterChooser | VotingChooser:
         """Log-probabilities where the critic's weights are here, else votes."""
         o = self.options
@@ -88,24 +106,6 @@ class Run:
         )  # fmt: skip
 
 
-def _from_file(path: Path) -> list[RedTeamPrompt]:
-    out = []
-    for number, row in read_jsonl(path):
-        try:
-            messages = messages_from(row.get("messages", row.get("prompt")))
-        except DataError as e:
-            raise DataError(e.what, remedy=e.remedy, file=path, line=number) from None
-        turns = messages[:-1] if messages[-1].role == "assistant" else messages
-        if not turns or turns[-1].role != "user" or not turns[-1].content.strip():
-            raise DataError(
-                "a prompt must end with something that a user says", remedy="end it with a user's words", file=path, line=number
-            )
-        out.append(RedTeamPrompt(tuple(turns)))
-    if not out:
-        raise DataError("this file has no rows", remedy="give at least one prompt", file=path)
-    return out
-
-
 def _as_probe(prompt: RedTeamPrompt) -> Probe:
     """A prompt of a file as the grader reads it: something to refuse."""
     name = "prompts"
@@ -113,20 +113,24 @@ def _as_probe(prompt: RedTeamPrompt) -> Probe:
     return Probe(probe_id(name, "refuse", name, prompt.messages), name, "refuse", prompt.messages, name, "teach", "grown", expect)
 
 
-def _prompts(project: Project, o: Mapping[str, Any]) -> tuple[tuple[RedTeamPrompt, ...], dict[str, Probe]]:
-    """The red-team prompts and, by key, the probe that each is graded as: never one of the test side."""
+def _prompts(project: Project, o: Mapping[str, Any]) -> tuple[tuple[RedTeamPrompt, ...], dict[str, Probe], tuple[str, ...]]:
+    """The red-team prompts; by key, the probe that each is graded as, never one of the test side; rows of a file that were left out."""
+    left: tuple[str, ...] = ()
     if o["prompts"] is not None:
-        made = {p.key: (p, _as_probe(p)) for p in _from_file(o["prompts"])}
+        found = read_prompts(o["prompts"])
+        left = found.left_out
+        made = {r.key: (r, _as_probe(r)) for r in (RedTeamPrompt(p.messages) for p in found.prompts)}
     else:
-        teach = [p for p in project.probes if p.side == "teach" and p.kind == "refuse"]
+        known = {p.id for p in constitution_of(project.loaded.charter)}
+        teach = [p for p in project.probes if p.side == "teach" and p.kind in REFUSED and p.clause in known]
         made = {r.key: (r, p) for p in teach if (r := RedTeamPrompt(p.messages, p.clause))}
     if not made:
-        what = f"{project.loaded.path} has no probe of kind refuse on the teach side"
+        what = f"{project.loaded.path} has no probe of kind {' or '.join(REFUSED)} on the teach side"
         raise TrainingError(what, remedy="grow some with `trueline probes grow`, or give --prompts")
     keys = sorted(made)
     generator(o["seed"], "red-team prompts").shuffle(keys)
     keys = keys[: o["limit"]]
-    return tuple(made[k][0] for k in keys), {k: made[k][1] for k in keys}
+    return tuple(made[k][0] for k in keys), {k: made[k][1] for k in keys}, left
 
 
 def _opened(name: str, journal: Journal) -> tuple[Asker, Any | None]:
@@ -151,7 +155,9 @@ def open_run(model: str, out: Path, o: Mapping[str, Any]) -> Run:
     from trueline.cli.targets import open_target
 
     project = open_project(o["charter"], o["probes"])
-    prompts, probes = _prompts(project, o)
+    prompts, probes, left = _prompts(project, o)
+    for line in left:
+        click.echo(f"left out: {line}", err=True)
     target = open_target(model)
     if not target.trainable:
         raise TargetError(f"{model} cannot be trained: its weights are not here", remedy="name it as --critic, and a local --model")
@@ -202,6 +208,7 @@ def estimated(run: Run) -> Estimate:
     phase, total = run.options["phase"], Estimate(0, 0, 0, 0)
     if phase != "preferences":
         total += revising_cost(run.prompts, run.principles, run.revising(), count)
+        total += replying_cost([p.messages for p in run.helpful_probes()], run.revising(), count)
     if phase != "supervised":
         answer = 1 if run.critic_local is not None else run.options["reply_tokens"]
         total += labelling_cost(run.prompts, run.principles, run.labelling(), run.chooser().per_question, answer, count)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from trueline.cli.constitution_helpful import helpful_rows
 from trueline.cli.constitution_run import Run, done_once
 from trueline.cli.progress import bar
 from trueline.core.chat import ChatReply
@@ -72,18 +72,23 @@ def _supervised_training(run: Run, kept: list[Chain]) -> dict[str, Any]:
     from trueline.charter.compile.teaching import Demonstration
     from trueline.cli.align_data import mixed_examples
     from trueline.engine.loading import load_local
-    from trueline.train.runfile import beside
     from trueline.train.saving import save_model
     from trueline.train.sft import SftSettings, run_sft, vars_of
 
     o, folder = run.options, run.out / "sl"
-    demos = [Demonstration(c.prompt.messages, c.revision, c.rounds[-1].principle, "refuse", "", "grown") for c in kept]
-    helpful = beside(Path.cwd() / "here", str(o["helpful"])) if o["helpful"] else None
+    demos = [Demonstration(c.prompt.messages, c.revision, c.rounds[-1].principle, run.probes[c.prompt.key].kind, "", "grown") for c in kept]
+    helpful, sampled = helpful_rows(run, len(kept))
     examples = mixed_examples(run.project, run.system, helpful, o["mix"], demos, o["seed"])
     if helpful is None:
         run.say("no --helpful data is mixed in: expect refusals of harmless questions too")
+    # the preference phase draws its helpful prompts from what was learnt here
+    mixed_in = [e for e in examples if e.source == "helpful"]
+    write_jsonl(
+        folder / "helpful.jsonl",
+        ({"messages": [*(m.to_dict() for m in e.prompt), {"role": "assistant", "content": e.reply}]} for e in mixed_in),
+    )
     settings = SftSettings(
-        epochs=o["epochs"], lr=o["lr"] or 1e-3, batch_tokens=o["batch_tokens"], max_tokens=o["max_tokens"], seed=o["seed"], precision=o["precision"]
+        epochs=o["epochs"], lr=o["lr"], batch_tokens=o["batch_tokens"], max_tokens=o["max_tokens"], seed=o["seed"], precision=o["precision"]
     )  # fmt: skip
 
     def work() -> dict[str, Any]:
@@ -101,4 +106,5 @@ def _supervised_training(run: Run, kept: list[Chain]) -> dict[str, Any]:
         }
 
     done = done_once(folder, {"model": run.local.digest, "rows": [e.digest() for e in examples], "settings": vars_of(settings)}, work)
-    return {"model": str(folder / "model"), "helpful_rows": len(examples) - len(demos), **done}
+    told = {"helpful_replies": sampled} if sampled else {}
+    return {"model": str(folder / "model"), "helpful_rows": len(mixed_in), **told, **done}

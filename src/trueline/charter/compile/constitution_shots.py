@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from trueline.charter.compile.constitution import critique_request, revision_request
+from trueline.charter.compile.constitution import constitution_of, critique_request, revision_request
 from trueline.charter.schema import Charter, Principle
 from trueline.charter.turns import Message
 
@@ -29,9 +29,9 @@ def _breaking(p: Principle, messages: tuple[Message, ...]) -> WorkedCase:
 
 
 def worked_cases(charter: Charter, limit: int) -> tuple[WorkedCase, ...]:
-    """At most `limit` cases of the principles that have an example to refuse, in the order of the charter: a reply that breaks the rule
+    """At most `limit` cases of the constitution's rules that have an example to refuse, in its order: a reply that breaks the rule
     and one that keeps it in turn, since a model that only ever saw faults finds one everywhere."""
-    able = [p for p in charter.principles if p.ask.refuse]
+    able = [p for p in constitution_of(charter) if p.ask.refuse]
     out = []
     for i, p in enumerate(able[:limit]):
         asked = (Message("user", p.ask.refuse[0]),)
@@ -46,7 +46,7 @@ def worked_turns(cases: Sequence[WorkedCase]) -> tuple[Message, ...]:
         for c in cases:
             yield Message("user", critique_request(c.principle, c.messages, c.reply))
             yield Message("assistant", c.critique)
-            yield Message("user", revision_request(c.principle, c.messages, c.reply, c.critique))
+            yield Message("user", revision_request(c.principle, c.messages, c.reply))
             yield Message("assistant", c.revision)
 
     return tuple(turns())

@@ -61,10 +61,16 @@ def revising_cost(prompts: Sequence[RedTeamPrompt], principles: Sequence[Princip
         for principle, _ in drawn(principles, prompt.clause, s.rounds, s.own, s.seed, f"revise {prompt.key}"):
             critique = critique_turns((), principle, prompt.messages, "")
             revision = revision_turns(critique, principle, prompt.messages, "", "")
-            # the reply stands once in the first request and twice in the second, where the critique stands twice as well
-            read += 2 * shots + _tokens(critique, count) + _tokens(revision, count) + 5 * s.tokens
+            # the reply stands once in the first request and twice in the second, where the critique stands once
+            read += 2 * shots + _tokens(critique, count) + _tokens(revision, count) + 4 * s.tokens
     n = len(prompts)
     return Estimate(n, 2 * s.rounds * n, read, n * (1 + 2 * s.rounds) * s.tokens)
+
+
+def replying_cost(conversations: Sequence[Sequence[Message]], s: ReviseSettings, count: Count) -> Estimate:
+    """Of `own_replies`, where every one of the conversations is asked."""
+    n = len(conversations)
+    return Estimate(n, 0, sum(_tokens(behind(s.system, c), count) for c in conversations), n * s.tokens)
 
 
 def labelling_cost(

@@ -7,7 +7,7 @@ place alone was worth. What it leaves out on purpose: few-shot examples of the c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trueline.algos.stats.binomial import clopper_pearson
@@ -55,17 +55,22 @@ class Sampled:
     empty: int
 
 
-async def sample_pairs(writer: Asker, prompts: Sequence[RedTeamPrompt], s: LabelSettings, progress: Progress | None = None) -> Sampled:
-    """Two sampled replies of `writer` for each pair of each prompt."""
+async def sample_pairs(
+    writers: Mapping[str, Asker], prompts: Sequence[RedTeamPrompt], s: LabelSettings, progress: Progress | None = None
+) -> Sampled:
+    """Two sampled replies for each pair of each prompt: both of the one model in `writers` (name -> model), or one of each of two, which
+    differ where one model rarely differs from itself."""
+    assert len(writers) in (1, 2)
+    names = [*writers, *writers][:2]
     jobs = [(p, k) for p in prompts for k in range(2 * s.pairs)]
 
     async def one(job: tuple[RedTeamPrompt, int]) -> Answer:
         prompt, k = job
         seed = seed_of(s.seed, "preference", prompt.key, k)
-        return await writer.ask(behind(s.system, prompt.messages), Sampling(s.temperature, max_tokens=s.tokens, seed=seed))
+        return await writers[names[k % 2]].ask(behind(s.system, prompt.messages), Sampling(s.temperature, max_tokens=s.tokens, seed=seed))
 
     said = await side_by_side(jobs, one, s.concurrency, progress)
-    made = [Pair(jobs[i][0], said[i].text, said[i + 1].text) for i in range(0, len(jobs), 2)]
+    made = [Pair(jobs[i][0], said[i].text, said[i + 1].text, (names[0], names[1])) for i in range(0, len(jobs), 2)]
     spoken = [p for p in made if p.one and p.two]
     different = tuple(p for p in spoken if p.one != p.two)
     return Sampled(different, len(spoken) - len(different), len(made) - len(spoken))

@@ -94,11 +94,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two sampled replies to one prompt."""
+    """Two sampled replies to one prompt, and the name of the model that wrote each."""
 
     prompt: RedTeamPrompt
     one: str
     two: str
+    writers: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Label:
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "prompt": self.pair.prompt.to_dict(), "one": self.pair.one, "two": self.pair.two, "principle": self.principle, "own": self.own,
+            "prompt": self.pair.prompt.to_dict(), "one": self.pair.one, "two": self.pair.two, "writers": list(self.pair.writers), "principle": self.principle, "own": self.own,
             "orders": ["one is (A)", "two is (A)"], "requests": list(self.requests), "thoughts": list(self.thoughts),
             "choices": [asdict(c) for c in self.choices], "raw": self.raw, "p": self.p,
         }  # fmt: skip

@@ -52,7 +52,13 @@ def revision_turns(
     critique: Sequence[Message], principle: Principle, messages: Sequence[Message], reply: str, said: str
 ) -> tuple[Message, ...]:
     """The conversation whose answer is the revision: goes on from the critique's."""
-    return (*critique, Message("assistant", said), Message("user", revision_request(principle, messages, reply, said)))
+    return (*critique, Message("assistant", said), Message("user", revision_request(principle, messages, reply)))
+
+
+async def first_reply(writer: Asker, prompt: RedTeamPrompt, s: ReviseSettings) -> Answer:
+    """What the starting model says, as it is."""
+    sampling = Sampling(s.temperature, max_tokens=s.tokens, seed=seed_of(s.seed, "reply", prompt.key))
+    return await writer.ask(behind(s.system, prompt.messages), sampling)
 
 
 async def _round(
@@ -77,9 +83,7 @@ async def _round(
 
 async def chain(writer: Asker, critic: Asker, principles: Sequence[Principle], prompt: RedTeamPrompt, s: ReviseSettings) -> Chain:
     """One prompt, all rounds. A revision without words ends the chain: there is nothing left to criticise."""
-    first = await writer.ask(
-        behind(s.system, prompt.messages), Sampling(s.temperature, max_tokens=s.tokens, seed=seed_of(s.seed, "reply", prompt.key))
-    )
+    first = await first_reply(writer, prompt, s)
     if first.refused or not first.text:
         return Chain(prompt, "", (), NOT_TAKEN if first.refused else NO_REPLY)
     reply, rounds = first.text, list[Round]()
