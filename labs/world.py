@@ -15,8 +15,7 @@ from recipes.harbor.speech import Exchange
 from trueline.algos.stats.clustered import rate_interval
 from trueline.charter.compile.prompt import compile_prompt
 from trueline.charter.probes import Probe
-from trueline.charter.turns import Message
-from trueline.cli.align_data import behind
+from trueline.charter.turns import Message, behind
 from trueline.cli.project import open_project
 from trueline.core.chat import Sampling
 from trueline.core.clock import generator

@@ -102,6 +102,37 @@ def test_reward_says_when_there_is_too_little_to_measure(folder: Path, capsys: p
     assert told["held_out_accuracy"]["estimate"] > 0.8
 
 
+def test_rewards_train_by_each_method_and_say_what_they_are_worth(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A reward model from preferences, then PPO, GRPO and RLOO against it, with rules, a cost and a held-out reward."""
+    (folder / "prompts.jsonl").write_text("".join(json.dumps({"prompt": f"What is fee {i}?"}) + "\n" for i in range(60)))
+    (folder / "rules.yaml").write_text("rules: 1\npropositions:\n  - {id: short, is: words_at_most, words: 5, weight: 0.5}\n")
+    assert train(folder, capsys, "reward", "pairs.jsonl.gz", "--batch-tokens", "512")[0] == 0
+    judge = str(folder / "reward" / "model")
+    small = ["--steps", "3", "--prompts", "4", "--max-new-tokens", "6", "--lr", "0.001", "--measure-every", "1", "--held-out", "0.4"]
+    for method, more in (
+        ("grpo", ["--reward", f"{judge}=2", "--rules", str(folder / "rules.yaml"), "--variant", "dapo", "--samples", "3"]),
+        ("rloo", ["--reward", judge, "--lora", "4", "--kl-target", "2"]),
+        ("ppo", ["--rules", str(folder / "rules.yaml"), "--cost", f"{judge}=0.1", "--value-model", judge, "--held-out-reward", judge]),
+    ):
+        code, told = train(folder, capsys, method, "prompts.jsonl", *small, *more)
+        assert code == 0
+        assert told["digest"] == load_local(folder / method / "model", device="cpu").digest
+        assert told["steps"] == 3
+        assert told["evidence"]["held_out_prompts"] > 10
+        assert ("curves" in told["evidence"]) == (method == "ppo")
+        assert not (folder / method / "best.safetensors").exists()
+        assert json.loads((folder / method / "train.json").read_text())["reward"] == told["reward"]
+
+
+def test_a_charter_rewards_what_its_grader_passes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "grpo", "--model", str(folder / "m"), "--charter", "bundled:harbor_bank", "--prompt-budget", "64"]
+    small = ["--steps", "1", "--prompts", "2", "--samples", "2", "--max-new-tokens", "4", "--held-out", "0"]
+    assert run([*words, *small, "--out", str(folder / "c"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["steps"], told["evidence"]) == (1, None)
+    assert told["reward"] in (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
 @pytest.mark.parametrize(
     ("method", "option", "word"),
     [

@@ -82,3 +82,8 @@ def messages_from(raw: object) -> tuple[Message, ...]:
     if not isinstance(raw, Sequence) or not raw:
         raise DataError(f"a conversation must be a non-empty list of messages, got {type(raw).__name__}", remedy="give a list")
     return tuple(message_from(m) for m in raw)
+
+
+def behind(prompt: str, messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The conversation with the system prompt first, as the model will see it in use; without one (""), as it is."""
+    return (Message("system", prompt), *messages) if prompt else tuple(messages)

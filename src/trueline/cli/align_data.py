@@ -10,7 +10,7 @@ from typing import Any
 
 from trueline.charter.compile.teaching import Demonstration, demonstrations
 from trueline.charter.probes import Probe
-from trueline.charter.turns import Message
+from trueline.charter.turns import Message, behind
 from trueline.cli.project import Project
 from trueline.core.chat import ChatModel, ChatReply, ChatRequest, Sampling
 from trueline.core.clock import generator
@@ -18,11 +18,6 @@ from trueline.core.records import Preference
 from trueline.data.conversations import Example, read_examples
 
 Progress = Callable[..., None]
-
-
-def behind(prompt: str, messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The conversation with the system prompt first, as the model will see it in use."""
-    return (Message("system", prompt), *messages) if prompt else tuple(messages)
 
 
 def mixed_examples(

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trueline.charter.probes import Probe
-from trueline.charter.turns import Message
-from trueline.cli.align_data import behind
+from trueline.charter.turns import Message, behind
 from trueline.cli.project import Project
 from trueline.core.chat import ChatReply
 from trueline.data.prompts import Prompt

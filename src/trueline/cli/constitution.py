@@ -6,15 +6,14 @@ phase (labels.jsonl, preferences.jsonl, bias.json, reward/model); the policy tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from trueline.cli.train_stage import need, printed, shared
+from trueline.cli.train_stage import need, printed, put, shared
 
-F = TypeVar("F", bound=Callable[..., Any])
 PHASES = ("supervised", "preferences", "all")
 # option -> (its value where it is not given, the phase that it belongs to: "" for both)
 DEFAULTS: Mapping[str, tuple[Any, str]] = {
@@ -63,18 +62,12 @@ _OPTIONS = (
 )
 
 
-def _own(command: F) -> F:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
 @click.command(
     name="constitution",
     help="Constitutional AI: a model criticises and revises its own replies by the charter's principles, then chooses between them.",
 )
 @shared("model", "out")
-@_own
+@put(*_OPTIONS)
 @click.option("--epochs", type=click.IntRange(1), help="Passes of the supervised fine-tuning (default 1).")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate of the supervised fine-tuning (default 1e-3).")
 @shared("batch_tokens", "max_tokens", "precision", "seed")

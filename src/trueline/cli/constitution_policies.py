@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trueline.charter.turns import Message
+from trueline.charter.turns import Message, behind
 from trueline.cli.constitution_run import Run, done_once
 from trueline.cli.progress import bar
 
@@ -47,7 +47,6 @@ def _dpo(run: Run, start: str, pairs: list[Any]) -> dict[str, Any]:
 def _policy_prompts(run: Run) -> list[tuple[Message, ...]]:
     """The red-team prompts, and those of the helpful rows that the supervised phase mixed in, each once, behind the system prompt."""
     from trueline.data.prompts import read_prompts
-    from trueline.train.constitution.revising import behind
 
     asked = [behind(run.system, p.messages) for p in run.prompts]
     helpful = run.out / "sl" / "helpful.jsonl"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from trueline.algos.losses.policy_variants import METHODS, VARIANTS
-from trueline.cli.train_stage import finished, need, opened, printed, shared
+from trueline.cli.train_stage import finished, need, opened, printed, put, shared
+from trueline.train.policy.settings import SAMPLES, PolicySettings
 
-F = TypeVar("F", bound=Callable[..., Any])
 _LEAST = click.FloatRange(0)
 _ABOVE = click.FloatRange(0, min_open=True)
 _ONE = click.IntRange(1)
@@ -39,6 +39,7 @@ _RUN = (
     click.option("--kl-target", type=_ABOVE, help="KL in nats a reply that the penalty is steered to (default: the penalty is fixed)."),
     click.option("--kl-budget", default=10.0, show_default=True, type=_ABOVE, help="KL in nats a reply that stops the run."),
     click.option("--measure-every", default=10, show_default=True, type=_ONE, help="Rollouts between measurements on held-out prompts."),
+    click.option("--held-out", default=0.1, show_default=True, type=click.FloatRange(0, 0.9), help="Share of prompts kept out to measure on."),
     click.option("--replies-a-row", type=_ONE, help="Replies that share their prompt's row (default: the fastest, measured once)."),
 )  # fmt: skip
 _OPTIONS: dict[str, tuple[Any, str]] = {
@@ -56,21 +57,11 @@ def _options_of(method: str) -> tuple[str, ...]:
     return tuple(name for name in _OPTIONS if any(name in VARIANTS[v].defaults for v in METHODS[method]))
 
 
-def _put(*options: Callable[[F], F]) -> Callable[[F], F]:
-    def put(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return put
-
-
 def _method_command(method: str, told: str) -> click.Command:
-    own: list[Callable[[F], F]] = []
+    own: list[Callable[..., Any]] = []
     if len(METHODS[method]) > 1:
         own.append(click.option("--variant", help=f"{', '.join(METHODS[method])} (default {METHODS[method][0]})."))
-    usual = {"grpo": 8, "rloo": 4, "ppo": 1}[method]
-    own.append(click.option("--samples", type=_ONE, default=usual, show_default=True, help="Replies to each prompt."))
+    own.append(click.option("--samples", type=_ONE, default=SAMPLES[method], show_default=True, help="Replies to each prompt."))
     for name in _options_of(method):
         kind, words = _OPTIONS[name]
         values = ", ".join(f"{v} {VARIANTS[v].defaults[name]:g}" for v in METHODS[method] if name in VARIANTS[v].defaults)
@@ -81,10 +72,10 @@ def _method_command(method: str, told: str) -> click.Command:
 
     @click.command(name=method, help=told)
     @shared("model", "data", "out")
-    @_put(*_REWARDS)
-    @_put(*own)
-    @_put(*_RUN)
-    @shared("lr", "held_out", "lora", "precision", "seed", lr="1e-5")
+    @put(*_REWARDS)
+    @put(*own)
+    @put(*_RUN)
+    @shared("lr", "lora", "precision", "seed", lr="1e-5")
     @printed
     def command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
         need(method, model=model)
@@ -113,9 +104,7 @@ def named_number(text: str, option: str, usual: float | None) -> tuple[str, floa
         raise RunFileError(what, remedy=f"write {option} FOLDER=NUMBER") from None
 
 
-def _settings(method: str, o: dict[str, Any]) -> Any:
-    from trueline.train.policy.settings import PolicySettings
-
+def _settings(method: str, o: dict[str, Any]) -> PolicySettings:
     same = ("steps", "prompts", "samples", "max_new_tokens", "temperature", "minibatches", "batch_tokens", "kl_target", "kl_budget")
     more = {name: o[name] for name in (*same, "measure_every", "replies_a_row", "seed", "precision")}
     options = {name: o[name] for name in _options_of(method)}
@@ -165,16 +154,12 @@ def _prompts(o: dict[str, Any], data: Path | None, local: Any, project: Any) -> 
         raise RunFileError(what, remedy="give one of them")
     if o["prompt_budget"] is not None and project is None:
         raise RunFileError("--prompt-budget has no effect without --charter", remedy="remove it")
-    found, left = (charter_prompts(project, local, o["prompt_budget"]), ()) if data is None else _read(read_prompts(data))
-    share = 0.1 if o["held_out"] is None else o["held_out"]
-    train, test = split_prompts(found, share, o["seed"])
+    read = None if data is None else read_prompts(data)
+    found = charter_prompts(project, local, o["prompt_budget"]) if read is None else read.prompts
+    train, test = split_prompts(found, o["held_out"], o["seed"])
     if o["held_out_reward"] and not test:
         raise RunFileError("--held-out-reward has no effect without held-out prompts", remedy="raise --held-out or give more prompts")
-    return [p.messages for p in train], [p.messages for p in test], left
-
-
-def _read(found: Any) -> tuple[list[Any], Sequence[str]]:
-    return found.prompts, found.left_out
+    return [p.messages for p in train], [p.messages for p in test], read.left_out if read is not None else ()
 
 
 def train_policy(method: str, model: str, data: Path | None, out: Path, o: dict[str, Any]) -> dict[str, Any]:

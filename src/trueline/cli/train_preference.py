@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from trueline.cli.train_stage import finished, need, opened, printed, shared
+from trueline.cli.train_stage import LOOP, finished, given, opened, printed, put, shared
 
 PAIRED = ("beta", "label_smoothing", "gamma", "margin_weight", "sft_weight")
 UNPAIRED = ("beta", "desirable_weight", "undesirable_weight")
-F = TypeVar("F", bound=Callable[..., Any])
 _ABOVE, _FROM = click.FloatRange(0, min_open=True), click.FloatRange(0)
 _HELP: dict[str, tuple[Any, str]] = {
     "beta": (
@@ -31,16 +30,11 @@ _HELP: dict[str, tuple[Any, str]] = {
 }
 
 
-def loss_options(names: tuple[str, ...], losses: str) -> Callable[[F], F]:
+def loss_options(names: tuple[str, ...], losses: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Puts --loss and the options of its losses on a command. None means not given: the loss's own default."""
 
-    def put(command: F) -> F:
-        for name in reversed(names):
-            kind, told = _HELP[name]
-            command = click.option(f"--{name.replace('_', '-')}", type=kind, help=told)(command)
-        return click.option("--loss", default=None, help=losses)(command)
-
-    return put
+    options = (click.option(f"--{name.replace('_', '-')}", type=_HELP[name][0], help=_HELP[name][1]) for name in names)
+    return put(click.option("--loss", default=None, help=losses), *options)
 
 
 @click.command(name="dpo", help="Direct preference optimisation and its family, on pairs of a better and a worse reply.")
@@ -53,10 +47,7 @@ def loss_options(names: tuple[str, ...], losses: str) -> Callable[[F], F]:
 @printed
 def dpo_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
     """Trains on pairs."""
-    need("dpo", model=model, data=data)
-    assert model is not None
-    assert data is not None
-    return train_dpo(model, data, out, o)
+    return train_dpo(*given("dpo", model, data), out, o)
 
 
 @click.command(name="kto", help="Kahneman-Tversky optimisation on single replies that people liked or did not.")
@@ -66,10 +57,7 @@ def dpo_command(model: str | None, data: Path | None, out: Path, **o: Any) -> di
 @printed
 def kto_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
     """Trains on labelled replies."""
-    need("kto", model=model, data=data)
-    assert model is not None
-    assert data is not None
-    return train_kto(model, data, out, o)
+    return train_kto(*given("kto", model, data), out, o)
 
 
 def train_dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +67,7 @@ def train_dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str,
     from trueline.train.dpo import DpoSettings, run_dpo
     from trueline.train.preference_accuracy import preference_accuracy
 
-    loop = {name: o[name] for name in ("epochs", "batch_tokens", "max_tokens", "seed", "precision")}
+    loop = {name: o[name] for name in LOOP}
     settings = DpoSettings(o["loss"] or "dpo", **{name: o[name] for name in PAIRED}, lr=o["lr"] or 2e-4, **loop)
     settings.objective()
     found = read_preferences(data)
@@ -99,7 +87,7 @@ def train_kto(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str,
     from trueline.data.unpaired import read_labelled
     from trueline.train.kto import KtoSettings, run_kto
 
-    loop = {name: o[name] for name in ("epochs", "batch_tokens", "max_tokens", "seed", "precision")}
+    loop = {name: o[name] for name in LOOP}
     settings = KtoSettings(o["loss"] or "kto", **{name: o[name] for name in UNPAIRED}, lr=o["lr"] or 2e-4, **loop)
     settings.objective()
     found = read_labelled(data)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from trueline.cli.train_stage import finished, need, opened, printed, shared
+from trueline.cli.train_stage import LOOP, finished, given, opened, printed, shared
 
 SFT = ("turns", "packing", "accumulate")
 
@@ -35,10 +35,8 @@ def sft_command(model: str | None, data: Path | None, out: Path, **o: Any) -> di
     from trueline.data.conversations import read_examples
     from trueline.train.sft import SftSettings, run_sft
 
-    need("sft", model=model, data=data)
-    assert model is not None
-    assert data is not None
-    loop = {name: o[name] for name in ("epochs", "batch_tokens", "max_tokens", "seed", "precision")}
+    model, data = given("sft", model, data)
+    loop = {name: o[name] for name in LOOP}
     settings = SftSettings(lr=o["lr"] or 1e-3, **loop, **{name: o[name] for name in SFT if o[name] is not None})
     examples = read_examples(data)
     local, trained = opened(model, o["lora"])

@@ -36,19 +36,25 @@ SHARED: dict[str, Any] = {
 }
 
 
+LOOP = ("epochs", "batch_tokens", "max_tokens", "seed", "precision")  # shared options that methods by steps take as they are
+
+
 def shared(*names: str, lr: str = "") -> Callable[[F], F]:
     """Puts shared options on a command; `lr`: what the learning rate is where it is not given."""
 
-    def put(command: F) -> F:
-        for name in reversed(names):
-            if name == "lr":
-                told = f"Peak learning rate (default: {lr})."
-                command = click.option("--lr", type=click.FloatRange(0, min_open=True), help=told)(command)
-            else:
-                command = SHARED[name](command)
+    own = {"lr": click.option("--lr", type=click.FloatRange(0, min_open=True), help=f"Peak learning rate (default: {lr}).")}
+    return put(*(own.get(name) or SHARED[name] for name in names))
+
+
+def put(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order given."""
+
+    def on(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
         return command
 
-    return put
+    return on
 
 
 def printed(run: Callable[..., dict[str, Any]]) -> Callable[..., int]:
@@ -70,6 +76,14 @@ def need(method: str, **given: Any) -> None:
     for name, value in given.items():
         if value is None:
             raise RunFileError(f"--{name} is missing, {method} needs one", remedy=f"give --{name}")
+
+
+def given(method: str, model: str | None, data: Path | None) -> tuple[str, Path]:
+    """Both, or `RunFileError` for the one that is missing."""
+    need(method, model=model, data=data)
+    assert model is not None
+    assert data is not None
+    return model, data
 
 
 def opened(model: str, lora: int | None) -> tuple[Any, Any]:

@@ -3,6 +3,7 @@ same weights as an uninterrupted one."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from pickle import UnpicklingError
@@ -41,3 +42,15 @@ def load_checkpoint(folder: Path, key: str) -> dict[str, Any] | None:
     if not isinstance(state, dict):
         raise TrainingError(f"this is no checkpoint but a {type(state).__name__}", remedy="remove it to start over", file=path)
     return state if state.get("key") == key else None
+
+
+def recalled(path: Path, key: str, *names: str) -> dict[str, Any] | None:
+    """A choice that an earlier start of the run `key` wrote down (JSON with `key` and `names`): a resumed run takes the same one. None where
+    there is none or it is another run's. Raises `TrainingError` where the file cannot be read."""
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {name: found[name] for name in names} if found["key"] == key else None
+    except (ValueError, KeyError, TypeError) as e:
+        raise TrainingError(f"this choice cannot be read ({type(e).__name__})", remedy="remove it to choose again", file=path) from None

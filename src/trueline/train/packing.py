@@ -7,7 +7,6 @@ conversations of a step is the same in both forms, so packing changes how long a
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,10 +16,11 @@ from typing import Any
 import torch
 
 from trueline.data.jsonl import write_json
-from trueline.errors import RunFileError, TrainingError
+from trueline.errors import RunFileError
 from trueline.train.batching import Row, pad, token_logps
+from trueline.train.checkpoint import recalled
 from trueline.train.layout import Group, lay_out
-from trueline.train.shared import SLACK, TOLERANCE, gradients_apart, layout_logps
+from trueline.train.shared import layout_logps, proven
 
 PACKING = ("off", "auto", "on")
 FILE = "packing.json"
@@ -73,23 +73,15 @@ def summed_logps(model: Any, rows: Sequence[Row], packed: bool, capacity: int, p
 
 def can_pack(model: Any, sample: Sequence[Row], pad_id: int, device: torch.device) -> tuple[bool, str]:
     """Whether the model computes `sample` in one packed row as it computes a row each, value and gradient; and the reason in words."""
-    weights = [p for p in model.parameters() if p.requires_grad]
     order = [sample[i] for i in first_fit([len(r) for r in sample], sum(map(len, sample)))[0]]
-    means = torch.tensor([1 / r.counted() for r in order], device=device)
-    try:
-        mine = _packed_logps(model, [order], pad_id, device)
-        my_gradient = torch.autograd.grad((mine * means).sum(), weights, allow_unused=True)
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as e:
-        return False, f"the model does not take a 4D mask with positions ({type(e).__name__})"
-    theirs = token_logps(model, pad(order, pad_id, device)).sum(dim=1)
-    their_gradient = torch.autograd.grad((theirs * means).sum(), weights, allow_unused=True)
-    worst = float((mine - theirs).detach().abs().max())
-    if not worst < TOLERANCE:
-        return False, f"packed and unpacked differ by {worst:.1e} nats on {len(order)} conversations, more than {TOLERANCE:.0e}"
-    apart = gradients_apart(my_gradient, their_gradient)
-    if not apart < SLACK:
-        return False, f"the gradients of packed and unpacked differ by {100 * apart:.1f} % on {len(order)} conversations"
-    return True, f"packed equals unpacked within {worst:.1e} nats and {100 * apart:.1g} % of the gradient on {len(order)} conversations"
+    return proven(
+        model,
+        lambda: _packed_logps(model, [order], pad_id, device),
+        lambda: token_logps(model, pad(order, pad_id, device)).sum(dim=1),
+        f"{len(order)} conversations",
+        ("packed", "unpacked"),
+        torch.tensor([1 / r.counted() for r in order], device=device),
+    )
 
 
 def sample_of(rows: Sequence[Row], batches: Iterable[Sequence[int]], capacity: int) -> tuple[list[Row], list[int]]:
@@ -128,14 +120,8 @@ def measured(loss_of: LossOf, weights: Sequence[torch.Tensor]) -> Choice:
 
 def remembered(folder: Path, key: str) -> Choice | None:
     """What an earlier start of the same run (`key`) chose. Raises `TrainingError` where the file cannot be read."""
-    path = folder / FILE
-    if not path.exists():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Choice(bool(found["packed"]), str(found["why"])) if found["key"] == key else None
-    except (ValueError, KeyError, TypeError) as e:
-        raise TrainingError(f"this choice cannot be read ({type(e).__name__})", remedy="remove it to choose again", file=path) from None
+    found = recalled(folder / FILE, key, "packed", "why")
+    return None if found is None else Choice(bool(found["packed"]), str(found["why"]))
 
 
 def remember(folder: Path, key: str, choice: Choice) -> Choice:

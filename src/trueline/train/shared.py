@@ -66,29 +66,37 @@ def gradients_apart(mine: Sequence[torch.Tensor | None], theirs: Sequence[torch.
     return float((apart / max(sum(float(b.float().pow(2).sum()) for _, b in both), 1e-30)) ** 0.5)
 
 
-def proven(model: Any, shared: Callable[[], torch.Tensor], plain: Callable[[], torch.Tensor], what: str) -> tuple[bool, str]:
-    """Whether two ways to the same numbers (n,), of replies in turn, agree in value and in the gradient of their alternating sum, and the
-    reason in words; `what` was compared. A model that cannot run the shared way fails."""
+def proven(
+    model: Any,
+    shared: Callable[[], torch.Tensor],
+    plain: Callable[[], torch.Tensor],
+    what: str,
+    names: tuple[str, str] = ("shared", "unshared"),
+    weights: torch.Tensor | None = None,
+) -> tuple[bool, str]:
+    """Whether two ways to the same numbers (n,) agree in value and in the gradient of their weighted sum (`weights` (n,); None: their
+    alternating mean), and the reason in words; `what` was compared, `names` are the ways'. A model that cannot run the first way fails."""
     parameters = [p for p in model.parameters() if p.requires_grad]
 
     def found(way: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
         values = way()
-        signs = 1 - 2 * (torch.arange(len(values), device=values.device) % 2)
-        gradient = torch.autograd.grad((values * signs).mean(), parameters, allow_unused=True)
+        own = (1 - 2 * (torch.arange(len(values), device=values.device) % 2)) / len(values) if weights is None else weights
+        gradient = torch.autograd.grad((values * own).sum(), parameters, allow_unused=True)
         return values.detach(), list(gradient)
 
+    one, other = names
     try:
         mine, my_gradient = found(shared)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as e:
-        return False, f"the model does not take a 4D mask ({type(e).__name__})"
+        return False, f"the model does not take a 4D mask with positions ({type(e).__name__})"
     theirs, their_gradient = found(plain)
     worst = float((mine - theirs).abs().max())
     if not worst < TOLERANCE:
-        return False, f"shared and unshared differ by {worst:.1e} on {what}, more than {TOLERANCE:.0e}"
+        return False, f"{one} and {other} differ by {worst:.1e} on {what}, more than {TOLERANCE:.0e}"
     apart = gradients_apart(my_gradient, their_gradient)
     if not apart < SLACK:
-        return False, f"the gradients of shared and unshared differ by {100 * apart:.1f} % on {what}"
-    return True, f"shared equals unshared within {worst:.1e} and {100 * apart:.1g} % of the gradient on {what}"
+        return False, f"the gradients of {one} and {other} differ by {100 * apart:.1f} % on {what}"
+    return True, f"{one} equals {other} within {worst:.1e} and {100 * apart:.1g} % of the gradient on {what}"
 
 
 def can_share(model: Any, chosen: Sequence[Row], rejected: Sequence[Row], pad_id: int, device: torch.device) -> tuple[bool, str]:

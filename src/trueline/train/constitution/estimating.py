@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trueline.charter.schema import Principle
-from trueline.charter.turns import Message
+from trueline.charter.turns import Message, behind
 from trueline.train.constitution.labelling import FINAL, THINK, LabelSettings, both_orders
 from trueline.train.constitution.principles import drawn
 from trueline.train.constitution.records import Pair, RedTeamPrompt
-from trueline.train.constitution.revising import ReviseSettings, behind, critique_turns, revision_turns
+from trueline.train.constitution.revising import ReviseSettings, critique_turns, revision_turns
 
 Count = Callable[[str], int]
 

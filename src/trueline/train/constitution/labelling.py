@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from trueline.algos.stats.binomial import clopper_pearson
 from trueline.charter.compile.constitution import choice_request
 from trueline.charter.schema import Principle
-from trueline.charter.turns import Message
+from trueline.charter.turns import Message, behind
 from trueline.core.chat import Sampling
 from trueline.core.records import Interval
 from trueline.train.constitution.asking import Asker, Progress, seed_of, side_by_side
 from trueline.train.constitution.choosing import Chooser, Question
 from trueline.train.constitution.principles import drawn
 from trueline.train.constitution.records import Answer, Choice, Label, Pair, RedTeamPrompt
-from trueline.train.constitution.revising import behind
 
 CLAMP = (0.4, 0.6)  # 2212.08073, section 4.1: thought-through answers are nearly 0 or 1, and so is the model when it is wrong
 THINK = "Let us think step by step."

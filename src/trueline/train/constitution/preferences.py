@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from trueline.charter.turns import behind
 from trueline.core.records import Preference
 from trueline.train.constitution.records import Label
-from trueline.train.constitution.revising import behind
 
 SOURCE = "ai label"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from trueline.charter.compile.constitution import critique_request, revision_request
 from trueline.charter.schema import Principle
-from trueline.charter.turns import Message
+from trueline.charter.turns import Message, behind
 from trueline.core.chat import Sampling
 from trueline.train.constitution.asking import Asker, Progress, seed_of, side_by_side
 from trueline.train.constitution.principles import drawn
@@ -36,11 +36,6 @@ class ReviseSettings:
     shots: tuple[Message, ...] = ()
     seed: int = 0
     concurrency: int = 64
-
-
-def behind(system: str, messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The conversation with the system prompt first, where there is one."""
-    return (Message("system", system), *messages) if system else tuple(messages)
 
 
 def critique_turns(shots: Sequence[Message], principle: Principle, messages: Sequence[Message], reply: str) -> tuple[Message, ...]:

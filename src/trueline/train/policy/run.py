@@ -1,8 +1,8 @@
 """PPO, GRPO and RLOO: in order, for every rollout: draw replies, reward them, their log-probabilities under the model at step 0, advantages,
 optimiser steps, multipliers and penalty; every few rollouts a measurement on held-out prompts, which may stop the run; a checkpoint.
 
-The old log-probabilities are the sampler's own: what the replies were drawn by. That sampler and trainer agree is measured at every rollout
-(`gap_mean`, `gap_max`, nats a token). Left out on purpose: rollouts older than the weights (asynchrony), replay.
+The old log-probabilities are the sampler's own, what the replies were drawn by; in bfloat16 the trainer's. How far the two differ is measured at
+every rollout (`gap_mean`, `gap_max`, nats a token). Left out on purpose: rollouts older than the weights (asynchrony), replay.
 """
 
 from __future__ import annotations

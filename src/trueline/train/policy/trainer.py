@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from trueline.algos.control import AdaptiveKl
 from trueline.core.clock import generator
 from trueline.data.jsonl import write_json
 from trueline.engine.loading import LocalModel
-from trueline.errors import TrainingError
+from trueline.train.checkpoint import recalled
 from trueline.train.loop import Stepper
 from trueline.train.policy.evidence import HeldOut, measure, reply_kl
 from trueline.train.policy.likelihood import by_reply, fastest, laid_out, picked
@@ -46,7 +45,7 @@ class PolicyTrainer:
         key: str,
     ) -> None:
         self.local, self.asked, self.reward, self.settings, self.folder = local, asked, reward, settings, folder
-        self.name, self.variant, self.options = settings.chosen()
+        _, self.variant, self.options = settings.chosen()
         self.pad_id, self.key = local.tokenizer.pad_token_id or 0, key
         self.told_reference = named(local)
         self.reference = reference_of(local)
@@ -63,8 +62,9 @@ class PolicyTrainer:
         if s.replies_a_row is not None or not right:
             return (s.replies_a_row or 1) if right else 1, why
         path = self.folder / SHARING
-        if (known := _remembered(path, self.key)) is not None:
-            return known
+        known = recalled(path, self.key, "replies_a_row", "why")
+        if known is not None:
+            return int(known["replies_a_row"]), str(known["why"])
         groups = specimens(self.asked, s.group, s.max_new_tokens, s.prompts)
         first = next(parted(groups, s.batch_tokens, 1))
         best, times = fastest(self.local.model, [groups[i] for i in first], self.pad_id, self.local.device, s.temperature)
@@ -194,14 +194,3 @@ class PolicyTrainer:
 
 def _correlation(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else 0.0
-
-
-def _remembered(path: Path, key: str) -> tuple[int, str] | None:
-    """What an interrupted run of this key has chosen; None where there is none."""
-    if not path.exists():
-        return None
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        return (int(known["replies_a_row"]), str(known["why"])) if known["key"] == key else None
-    except (ValueError, KeyError, TypeError):
-        raise TrainingError("this choice of replies a row cannot be read", remedy="remove the file", file=path) from None
