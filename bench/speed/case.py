@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import subprocess
@@ -23,7 +24,21 @@ TEMPLATE = "{%- for m in messages -%}{{ m['content'] }} {%- if m['role'] == 'ass
 
 
 GROUP = 8  # GRPO: replies to a prompt
+EPOCHS, MINIBATCHES = 2, 2  # PPO: passes over a rollout, steps of a pass
 PEER = ("trl==1.16.0", "torch==2.13.0", "transformers==5.23.0")
+
+
+def arguments() -> argparse.Namespace:
+    """What every side is called with."""
+    p = argparse.ArgumentParser()
+    p.add_argument("--method", required=True)
+    p.add_argument("--model", type=Path, required=True)
+    p.add_argument("--dtype", required=True)
+    for name in ("prompt", "completion", "batch", "steps"):
+        p.add_argument(f"--{name}", type=int, required=True)
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--defaults", action="store_true", help="the peer with its defaults")
+    return p.parse_args()
 
 
 def environment(given: Path | None) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import tempfile
 import time
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from case import GROUP, Clock, even, pairs
+from case import EPOCHS, GROUP, MINIBATCHES, Clock, arguments, even, pairs
 
 from trueline.charter.turns import Message
 from trueline.core.records import Preference
@@ -28,16 +27,7 @@ class Even:
 
 def main() -> None:
     """One case."""
-    p = argparse.ArgumentParser()
-    p.add_argument("--method", required=True)
-    p.add_argument("--model", type=Path, required=True)
-    p.add_argument("--prompt", type=int, required=True)
-    p.add_argument("--completion", type=int, required=True)
-    p.add_argument("--dtype", required=True)
-    p.add_argument("--batch", type=int, required=True)
-    p.add_argument("--steps", type=int, required=True)
-    p.add_argument("--threads", type=int, default=2)
-    a = p.parse_args()
+    a = arguments()
     torch.set_num_threads(a.threads)
     local = load_local(str(a.model), device="cpu")
     rows = pairs(local.model.config.vocab_size, a.batch * a.steps, a.prompt, a.completion)
@@ -55,17 +45,18 @@ def main() -> None:
             examples = [Example((Message("user", r["prompt"]),), r["chosen"]) for r in rows]
             budget = a.batch * (a.prompt + a.completion)
             run_sft(local, examples, SftSettings(epochs=1, batch_tokens=budget, **settings), Path(folder), advance)
-        elif a.method == "grpo":
+        elif a.method in ("grpo", "ppo"):
             from trueline.train.policy.run import run_policy
             from trueline.train.policy.settings import PolicySettings
             from trueline.train.rewarding import Composed, Term
 
-            group = PolicySettings(
-                "grpo", steps=a.steps, prompts=a.batch // GROUP, samples=GROUP, max_new_tokens=a.completion, lr=1e-5, kl_budget=None,
-                precision=a.dtype,
+            ppo = a.method == "ppo"
+            policy = PolicySettings(
+                a.method, steps=a.steps, prompts=a.batch if ppo else a.batch // GROUP, samples=1 if ppo else GROUP, epochs=EPOCHS if ppo else 1,
+                minibatches=MINIBATCHES if ppo else 1, max_new_tokens=a.completion, lr=1e-5, kl_budget=None, precision=a.dtype,
             )  # fmt: skip
             asked = [(Message("user", r["prompt"]),) for r in rows]
-            run_policy(local, asked, Composed([Term("even words", Even())]), group, Path(folder), progress=advance)
+            run_policy(local, asked, Composed([Term("even words", Even())]), policy, Path(folder), progress=advance)
         else:
             found = [Preference((Message("user", r["prompt"]),), r["chosen"], r["rejected"]) for r in rows]
             if a.method == "dpo":

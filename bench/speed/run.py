@@ -6,7 +6,7 @@ Sides alternate. TRL runs with its best settings (no checkpointing, reference pr
 its defaults. A row holds examples a second while training (`ours`, `peer`), the same with the reference and all preparation counted
 (`ours_whole`, `peer_whole`), their ratios, and the peak of memory above the loaded model as a ratio. The floor is a bound from
 floating-point operations at the speed of this machine's matrix product in that dtype (facts: 6N(P+2C) + 12VdC a pair, reference cached; GRPO:
-10N(P/8 + C) + 10VdC a completion of a group of 8; --batch is then completions).
+10N(P/8 + C) + 10VdC a completion of a group of 8; --batch is then completions; PPO: no floor, against a plain loop, `plain.py`).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def row_of(given: argparse.Namespace, peer: Path, case: dict[str, Any]) -> dict[
     flags = [f for k, v in {**case, "model": given.models / case["model"], "batch": given.batch}.items() for f in (f"--{k}", str(v))]
     flags += ["--threads", str(given.threads)]
     ours = side(Path(sys.executable), "ours.py", [*flags, "--steps", str(given.steps)])
-    theirs = side(peer, "theirs.py", [*flags, "--steps", str(given.steps)])
+    theirs = side(peer, "plain.py" if case["method"] == "ppo" else "theirs.py", [*flags, "--steps", str(given.steps)])
     row: dict[str, Any] = {**case, "batch": given.batch, "threads": given.threads}
     if "error" in ours or "error" in theirs:
         return {**row, "error": {"ours": ours.get("error"), "theirs": theirs.get("error")}}
@@ -76,8 +76,9 @@ def row_of(given: argparse.Namespace, peer: Path, case: dict[str, Any]) -> dict[
     row |= {"ours_whole": whole(ours), "peer_whole": whole(theirs), "ratio_whole": whole(ours) / whole(theirs)}
     row["peak_memory_ratio"] = ours["peak_bytes"] / theirs["peak_bytes"]
     row["ours_peak_mib"], row["peer_peak_mib"] = ours["peak_bytes"] / 2**20, theirs["peak_bytes"] / 2**20
-    row["floor"] = 1 / floor_seconds(case["model"], case["method"], case["dtype"], case["prompt"], case["completion"], given.threads)
-    if given.defaults:
+    if case["method"] != "ppo":
+        row["floor"] = 1 / floor_seconds(case["model"], case["method"], case["dtype"], case["prompt"], case["completion"], given.threads)
+    if given.defaults and case["method"] != "ppo":
         plain = side(peer, "theirs.py", [*flags, "--steps", str(given.steps)], ("--defaults",))
         row["peer_defaults"] = plain.get("per_second")
         row["ratio_defaults"] = whole(ours) / whole(plain) if "per_second" in plain else None
@@ -89,7 +90,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--trl", type=Path, help="virtual environment with TRL 1.16; without it one is made under runs/")
     p.add_argument("--models", type=Path, default=Path("/tmp/trueline-speed"), help="where the random models are kept")
-    p.add_argument("--method", nargs="+", default=["dpo"], choices=["dpo", "sft", "reward", "grpo"])
+    p.add_argument("--method", nargs="+", default=["dpo"], choices=["dpo", "sft", "reward", "grpo", "ppo"])
     p.add_argument("--model", nargs="+", default=["small"], choices=sorted(MODELS))
     p.add_argument("--shape", nargs="+", default=["64,64", "512,64"], help="prompt,completion in tokens")
     p.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from case import GROUP, Clock, even, pairs
+from case import GROUP, Clock, arguments, even, pairs
 
 
 def main() -> None:
     """One case."""
-    p = argparse.ArgumentParser()
-    p.add_argument("--method", required=True)
-    p.add_argument("--model", type=Path, required=True)
-    p.add_argument("--prompt", type=int, required=True)
-    p.add_argument("--completion", type=int, required=True)
-    p.add_argument("--dtype", required=True)
-    p.add_argument("--batch", type=int, required=True)
-    p.add_argument("--steps", type=int, required=True)
-    p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--defaults", action="store_true")
-    a = p.parse_args()
+    a = arguments()
     import torch
     import transformers
     import trl

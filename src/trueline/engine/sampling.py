@@ -41,8 +41,8 @@ class Row:
     """One reply in the making. `reason` is None while it grows; `dropped`: nobody waits for it any more."""
 
     sampling: Sampling
-    prompt: int
-    """Tokens of the prompt."""
+    longest: int
+    """Tokens that it may have at most: of the request, or what the prompt leaves of the context."""
     source: random.Random
     ids: list[int] = field(default_factory=list)
     logps: list[float] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Row:
         self.ids.append(token)
         if self.sampling.stop and self._stopped(local):
             self.reason = "stop"
-        elif len(self.ids) >= self.sampling.max_tokens or self.prompt + len(self.ids) >= local.context:
+        elif len(self.ids) >= self.longest:
             self.reason = "length"
 
     def _stopped(self, local: LocalModel) -> bool:
@@ -132,10 +132,15 @@ class Decoding:
     @torch.inference_mode()
     def __init__(self, local: LocalModel, prompts: Sequence[Sequence[int]], samplings: Sequence[Sampling]) -> None:
         self.local = local
-        self.rows = [Row(s, len(p), random.Random(f"sampling|{s.seed}")) for p, s in zip(prompts, samplings, strict=True)]
+        self._context = local.context
+        self.rows = [
+            Row(s, min(s.max_tokens, self._context - len(p)), random.Random(f"sampling|{s.seed}"))
+            for p, s in zip(prompts, samplings, strict=True)
+        ]
         room = min(max(s.max_tokens for s in samplings), 128)
         done = prefill(local, prompts, room=room)
         self._cache, self._mask, self._positions = done.cache, done.mask, done.positions
+        self._padded = not bool(done.mask.all())
         self._logits: torch.Tensor = done.logits[:, -1]
         self._slots = list(self.rows)
 
@@ -156,7 +161,7 @@ class Decoding:
         self._leave()
         # a row that ended but keeps its slot repeats its last token; its position stays inside the model's range
         last = [r.ids[-1] if r.ids else 0 for r in self._slots]
-        self._positions = (self._positions + 1).clamp(max=self.local.context - 1)
+        self._positions = (self._positions + 1).clamp(max=self._context - 1)
         self._mask = torch.cat([self._mask, self._mask.new_ones((len(self._slots), 1))], dim=1)
         logits, self._cache = forward(
             self.local,
@@ -186,13 +191,14 @@ class Decoding:
             torch.nn.functional.pad(d._mask[i], (max(0, width - d._mask.shape[1]), 0))[:, -width:] for d, i in zip(both, index, strict=True)
         ]
         self._mask = torch.cat(masks)
+        self._padded = not bool(self._mask.all())
         self._positions = torch.cat([d._positions[i] for d, i in zip(both, index, strict=True)])
         self._logits = torch.cat([d._logits[i] for d, i in zip(both, index, strict=True)])
         self._slots = [d._slots[i] for d, slots in zip(both, kept, strict=True) for i in slots]
         self.rows = [*self.rows, *other.rows]
 
     def _mask_for_model(self) -> torch.Tensor | None:
-        return None if len(self._slots) == 1 and bool(self._mask.all()) else self._mask.long()
+        return self._mask.long() if self._padded else None  # attention without a mask is much faster
 
     def _leave(self) -> None:
         """Ended rows leave when they are an eighth of the batch: each leaving copies the others' cache."""
@@ -203,6 +209,7 @@ class Decoding:
         index = torch.tensor(keep, device=self.local.device)
         self._cache.batch_select_indices(index)
         self._mask, self._positions = self._mask[index], self._positions[index]
+        self._padded = self._padded and not bool(self._mask.all())
         self._slots = [self._slots[i] for i in keep]
 
 
