@@ -154,7 +154,7 @@ def test_the_context_ends_a_reply(llama: LocalModel) -> None:
 
 
 def row_at(temperature: float, top_p: float = 1.0, seed: int = 0) -> Row:
-    return Row(Sampling(temperature=temperature, top_p=top_p, seed=seed), 1, random.Random(seed))
+    return Row(Sampling(temperature=temperature, top_p=top_p, seed=seed), 1, 8, random.Random(seed))
 
 
 def test_pick_draws_what_the_probabilities_say() -> None:

@@ -41,6 +41,8 @@ class Row:
     """One reply in the making. `reason` is None while it grows; `dropped`: nobody waits for it any more."""
 
     sampling: Sampling
+    prompt: int
+    """Tokens of the prompt."""
     longest: int
     """Tokens that it may have at most: of the request, or what the prompt leaves of the context."""
     source: random.Random
@@ -134,7 +136,7 @@ class Decoding:
         self.local = local
         self._context = local.context
         self.rows = [
-            Row(s, min(s.max_tokens, self._context - len(p)), random.Random(f"sampling|{s.seed}"))
+            Row(s, len(p), min(s.max_tokens, self._context - len(p)), random.Random(f"sampling|{s.seed}"))
             for p, s in zip(prompts, samplings, strict=True)
         ]
         room = min(max(s.max_tokens for s in samplings), 128)
