@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+NAMES = ("values", "gradients", "mean", "mean_gradient")
+
 
 @dataclass(frozen=True)
 class Case:
@@ -23,6 +25,16 @@ class Case:
     part: str = ""
     mean: bool = True
     why: str = ""
+
+    @property
+    def paper(self) -> tuple[str, ...]:
+        """The figures compared with the formula."""
+        return NAMES
+
+    @property
+    def trl(self) -> tuple[str, ...]:
+        """The figures compared with TRL."""
+        return NAMES if self.mean else NAMES[:2]
 
 
 def _dpo(kind: str, beta: float, smoothing: float = 0.0, weights: list[float] | None = None) -> tuple[str, dict[str, Any]]:
