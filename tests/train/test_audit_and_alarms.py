@@ -78,8 +78,12 @@ def test_losses_that_are_not_finite_stop_and_name_their_rows(local: LocalModel, 
 
 
 def test_a_checkpoint_is_whole_belongs_to_its_inputs_and_runs_no_code(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, {"key": "a", "step": 3})
-    assert load_checkpoint(tmp_path, "a") == {"key": "a", "step": 3}
+    state = {"key": "a", "step": 3, "weights": {"w": torch.ones(2)}, "optimizer": {}}
+    save_checkpoint(tmp_path, state)
+    found = load_checkpoint(tmp_path, "a")
+    assert found is not None
+    assert torch.equal(found["weights"]["w"], torch.ones(2))
+    assert (found["step"], found["optimizer"]) == (3, {})
     assert load_checkpoint(tmp_path, "b") is None
     (tmp_path / "checkpoint.pt").write_bytes((tmp_path / "checkpoint.pt").read_bytes()[:50])
     with pytest.raises(TrainingError, match="cannot be read"):

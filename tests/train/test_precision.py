@@ -11,7 +11,7 @@ from trueline.charter.turns import Message
 from trueline.data.conversations import Example
 from trueline.engine.loading import LocalModel, load_local
 from trueline.engine.tiny import tiny_model
-from trueline.errors import TrainingError
+from trueline.errors import RunFileError
 from trueline.train import loop
 from trueline.train.lora import LoraSettings, put_on
 from trueline.train.precision import computing_in, resolve
@@ -32,7 +32,7 @@ def weights(local: LocalModel) -> dict[str, torch.Tensor]:
 def test_unknown_names_are_refused() -> None:
     assert resolve("float32", CPU) == "float32"
     assert resolve("auto", CPU) in ("float32", "bfloat16")
-    with pytest.raises(TrainingError, match="unknown precision 'fp8', expected one of auto, float32, bfloat16"):
+    with pytest.raises(RunFileError, match="unknown precision 'fp8', expected one of auto, float32, bfloat16"):
         resolve("fp8", CPU)
 
 

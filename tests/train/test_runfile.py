@@ -6,7 +6,7 @@ import pytest
 
 from trueline.charter.shipped import CHARTERS
 from trueline.errors import RunFileError
-from trueline.train.runfile import DpoStage, SearchStage, SftStage, beside, read_run_file
+from trueline.train.runfile import DpoStage, PolicyStage, SearchStage, SftStage, beside, read_run_file
 
 HEAD = "run: 1\ncharter: charter.yaml\nmodel: ./m\nout: o\n"
 
@@ -24,11 +24,12 @@ def test_the_example_of_the_docs_is_read(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "align.md").read_text()
     path = tmp_path / "run.yaml"
     path.write_text(page.split("```yaml\n")[1].split("```")[0])
-    sft, dpo = read_run_file(path).stages
+    sft, dpo, grpo = read_run_file(path).stages
     assert isinstance(sft, SftStage)
     assert isinstance(dpo, DpoStage)
     assert dpo == DpoStage(method="dpo"), "the docs show the defaults"
     assert sft == SftStage(method="sft")
+    assert grpo == PolicyStage(method="grpo")
 
 
 def test_search_stands_alone(tmp_path: Path) -> None:

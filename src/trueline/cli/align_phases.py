@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from trueline.charter.digests import digest_file, digest_of
 from trueline.charter.turns import Message
 from trueline.cli import align_data
+from trueline.cli.align_policy import learn_policy, policy_data, reward_files
 from trueline.cli.align_preferences import own_preferences
 from trueline.cli.measuring import run_suite
 from trueline.cli.progress import bar
@@ -23,11 +25,13 @@ from trueline.data.contamination import contaminated
 from trueline.data.conversations import example_from, preference_from
 from trueline.data.evaluations import read_evaluation
 from trueline.data.jsonl import read_jsonl, write_json, write_jsonl
+from trueline.data.prompts import prompt_from
 from trueline.errors import DataError, RunFileError
 from trueline.evals.suites import Suite, suite_for
-from trueline.train.runfile import DpoStage, RunFile, SftStage, beside, settings_of
+from trueline.train.runfile import DpoStage, PolicyStage, RunFile, SftStage, beside, settings_of
 
 Say = Callable[[str], None]
+Stage = SftStage | DpoStage | PolicyStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +131,18 @@ def _dpo_data(run: Run, stage: DpoStage, folder: Path, local: Any, start: str) -
     return path
 
 
-def stage_phase(run: Run, index: int, stage: SftStage | DpoStage, model: str, digest: str, start: str) -> tuple[str, str]:
+def _data(run: Run, stage: Stage, folder: Path, local: Any, start: str) -> Path:
+    if isinstance(stage, SftStage):
+        return _sft_data(run, stage, folder)
+    return policy_data(run, folder) if isinstance(stage, PolicyStage) else _dpo_data(run, stage, folder, local, start)
+
+
+def stage_phase(run: Run, index: int, stage: Stage, model: str, digest: str, start: str) -> tuple[str, str]:
     """One training stage from `model`; returns (folder, digest) of the trained model."""
     name = f"stages/{index}-{stage.method}"
     inputs = {"model": digest, "stage": settings_of(stage), "seed": run.file.seed, "prompt": run.prompt, "charter": run.project.loaded.digest,
               "probes": digest_of([p.to_dict() for p in run.project.probes if p.side == "teach"]), "teacher": run.file.teacher,
-              "data": settings_of(run.file.data), "files": _file_digests(run)}  # fmt: skip
+              "data": settings_of(run.file.data), "files": {**_file_digests(run), **reward_files(run, stage)}}  # fmt: skip
 
     def work(folder: Path) -> dict[str, Any]:
         return _train(run, stage, model, folder, digest_of(inputs), start)
@@ -152,7 +162,7 @@ def _file_digests(run: Run) -> dict[str, str]:
     return out
 
 
-def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: str, start: str) -> dict[str, Any]:
+def _train(run: Run, stage: Stage, model: str, folder: Path, key: str, start: str) -> dict[str, Any]:
     from trueline.engine.loading import load_local
     from trueline.train.lora import LoraSettings, merged, put_on, save_adapter
     from trueline.train.saving import save_model
@@ -161,7 +171,7 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
     # data made under other inputs is made again; data of an interrupted run is kept, so that it resumes with the same rows
     mark, path = folder / "data.key", folder / "data.jsonl"
     if not path.exists() or not mark.exists() or mark.read_text() != key:
-        path = _sft_data(run, stage, folder) if isinstance(stage, SftStage) else _dpo_data(run, stage, folder, local, start)
+        path = _data(run, stage, folder, local, start)
         mark.write_text(key)
     rows = [row for _, row in read_jsonl(path)]
     if not rows:
@@ -169,8 +179,9 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
         run.say(f"{folder.name}: the model failed on no teach probe, so there is nothing to prefer; left as it is")
         return {"digest": digest, "rows": 0, "steps": 0, "too_long": 0, "metrics": {}}
     trained = put_on(local, LoraSettings(stage.lora.r, stage.lora.alpha)) if stage.lora else local
-    audit = _audited(run, stage, local, rows, folder)
-    report, note = _learnt(run, stage, trained, rows, folder)
+    audit = _audited(run, stage, trained, rows, folder)
+    learn = partial(learn_policy, run, stage, local) if isinstance(stage, PolicyStage) else partial(_learnt, run, stage)
+    report, note = learn(trained, rows, folder)
     if note:
         run.say(f"{folder.name}: {note}")
     if stage.lora:
@@ -185,41 +196,58 @@ def _train(run: Run, stage: SftStage | DpoStage, model: str, folder: Path, key: 
 
 def _learnt(run: Run, stage: SftStage | DpoStage, trained: Any, rows: list[dict[str, Any]], folder: Path) -> tuple[Any, str]:
     """(the stage's report, what a person should know of it)."""
-    from trueline.train.dpo import DpoSettings, run_dpo
-    from trueline.train.sft import SftSettings, run_sft
+    from trueline.train.dpo import run_dpo
+    from trueline.train.sft import run_sft
 
-    loop: dict[str, Any] = {"epochs": stage.epochs, "lr": stage.lr, "batch_tokens": stage.batch_tokens}
-    loop |= {"seed": run.file.seed, "precision": stage.precision}
+    settings = _settings(run, stage)
     with bar(stage.method) as advance:
         if isinstance(stage, SftStage):
-            settings = SftSettings(**loop, turns=stage.turns, packing=stage.packing)
             return run_sft(trained, [example_from(r) for r in rows], settings, folder, advance), ""
-        loss: dict[str, Any] = stage.loss_options()
-        chosen = DpoSettings(stage.loss, **loss, **loop)
-        report = run_dpo(trained, [preference_from(r) for r in rows], chosen, folder, advance)
+        report = run_dpo(trained, [preference_from(r) for r in rows], settings, folder, advance)
         return report, report.words()
 
 
-def _audited(run: Run, stage: SftStage | DpoStage, local: Any, rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """Looks at the data before it is trained on; says what is odd and stops at what would be for nothing."""
-    from trueline.train.audit import audit_examples, audit_pairs, demand
+def _settings(run: Run, stage: SftStage | DpoStage) -> Any:
+    """`SftSettings` or `DpoSettings` of a stage."""
     from trueline.train.dpo import DpoSettings
     from trueline.train.sft import SftSettings
 
+    loop: dict[str, Any] = {"epochs": stage.epochs, "lr": stage.lr, "batch_tokens": stage.batch_tokens}
+    loop |= {"seed": run.file.seed, "precision": stage.precision}
     if isinstance(stage, SftStage):
+        return SftSettings(**loop, turns=stage.turns, packing=stage.packing)
+    loss: dict[str, Any] = stage.loss_options()
+    return DpoSettings(stage.loss, **loss, **loop)
+
+
+def _audited(run: Run, stage: Stage, local: Any, rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """Looks at the data before it is trained on; says what is odd and stops at what would be for nothing."""
+    from trueline.cli.train_preflight import preflight
+    from trueline.train.audit import audit_examples, audit_pairs, demand
+
+    more: dict[str, Any] = {}
+    if isinstance(stage, PolicyStage):
+        prompts = [prompt_from(r).messages for r in rows]
+        audit = None
+        run.say(f"{folder.name}: {len(prompts)} prompts")
+    elif isinstance(stage, SftStage):
         examples = [example_from(r) for r in rows]
         prompts = [e.prompt for e in examples]
-        audit = audit_examples(local, examples, SftSettings().max_tokens)
+        audit = audit_examples(local, examples, _settings(run, stage).max_tokens)
     else:
         pairs = [preference_from(r) for r in rows]
         prompts = [p.prompt for p in pairs]
-        audit = audit_pairs(local, pairs, DpoSettings().max_tokens)
-    demand(audit, folder.name)
-    run.say(f"{folder.name}: {audit.words()}")
+        audit = audit_pairs(local, pairs, _settings(run, stage).max_tokens)
+    if audit is not None:
+        demand(audit, folder.name)
+        run.say(f"{folder.name}: {audit.words()}")
+        assert not isinstance(stage, PolicyStage)
+        taught = examples if isinstance(stage, SftStage) else pairs
+        more = preflight(local, stage.method, taught, _settings(run, stage), {}, say=lambda text: run.say(f"{folder.name}: {text}"))
     bad = contaminated(run.suite.probes, prompts)
     if bad:
         run.say(f"{folder.name}: {len(bad)} probes of the suite stand in this data (e.g. {bad[0]}); the gate will say INVALID")
-    return {**audit.to_dict(), "contaminated": list(bad)}
+    return {**(audit.to_dict() if audit is not None else {}), **more, "contaminated": list(bad)}
 
 
 def trained_prompts(run: Run) -> list[tuple[Message, ...]]:
@@ -227,7 +255,7 @@ def trained_prompts(run: Run) -> list[tuple[Message, ...]]:
     out = []
     for path in sorted(run.out.glob("stages/*/data.jsonl")):
         for _, row in read_jsonl(path):
-            out.append(preference_from(row).prompt if "chosen" in row else example_from(row).prompt)
+            out.append(prompt_from(row).messages)
     return out
 
 

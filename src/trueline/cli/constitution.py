@@ -115,9 +115,12 @@ def train_constitution(model: str, out: Path, o: dict[str, Any]) -> dict[str, An
     from trueline.cli.constitution_preferences import preference_phase
     from trueline.cli.constitution_run import close_all, estimated, open_run
     from trueline.cli.constitution_supervised import supervised_phase
+    from trueline.cli.train_checks import base_of, check_model, check_places
     from trueline.data.jsonl import write_json
 
     _refused(o)
+    check_places(out, model, base_of(model))
+    check_model(model, None)
     given = {name: o[name] if o[name] is not None else default for name, (default, _) in DEFAULTS.items()}
     run = open_run(model, out, {**o, **given})
     try:

@@ -153,28 +153,32 @@ def open_run(model: str, out: Path, o: Mapping[str, Any]) -> Run:
     from trueline.charter.compile.prompt import compile_prompt
     from trueline.cli.project import open_project
     from trueline.cli.targets import open_target
+    from trueline.engine.loading import check_finite
+    from trueline.train.audit import screened
 
     project = open_project(o["charter"], o["probes"])
     prompts, probes, left = _prompts(project, o)
-    for line in left:
-        click.echo(f"left out: {line}", err=True)
     target = open_target(model)
     if not target.trainable:
         raise TargetError(f"{model} cannot be trained: its weights are not here", remedy="name it as --critic, and a local --model")
+    local = getattr(target.chat, "local")  # noqa: B009
+    check_finite(local.model, local.path)
+    kept = screened(local, prompts, lambda p: [(p.messages, "")])
+    for line in (*left, *kept.left_out):
+        click.echo(f"left out: {line}", err=True)
     system = ""
     if o["prompt_budget"] is not None:
         assert target.count is not None
         system = compile_prompt(project.loaded.charter, budget=o["prompt_budget"], count=target.count).text
     journal = Journal(out / "asked.jsonl")
     writer = Asker(target.chat, journal)
-    local = getattr(target.chat, "local")  # noqa: B009
     critic, critic_local = (writer, local) if o["critic"] in (None, model) else _opened(o["critic"], journal)
     return Run(
         out,
         model,
         o,
         project,
-        prompts,
+        tuple(kept.rows),
         probes,
         system,
         local,

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from trueline import __version__
+from trueline.cli.processes import alone
 from trueline.errors import TruelineError
 
 # verb -> (module with `command`, one line of help). The order is the order of the loop.
@@ -44,6 +45,8 @@ class LazyVerbs(click.Group):
         """Imports the verb's module."""
         if cmd_name not in VERBS:
             return None
+        if cmd_name != "train":
+            alone(cmd_name)
         module = importlib.import_module(f"trueline.cli.{VERBS[cmd_name][0]}")
         found = module.command
         assert isinstance(found, click.Command)

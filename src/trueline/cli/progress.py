@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from trueline.cli.processes import first
+
 
 @contextmanager
 def bar(title: str) -> Iterator[Callable[..., None]]:
-    """Yields `advance(done, total, *numbers)`; draws on stderr, only where that is a terminal."""
-    if not sys.stderr.isatty():
+    """Yields `advance(done, total, *numbers)`; draws on stderr, only where that is a terminal, and only in the first process."""
+    if not sys.stderr.isatty() or not first():
         yield lambda *_: None
         return
     from rich.console import Console

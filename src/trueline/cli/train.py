@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 import click
 
+from trueline.cli.processes import alone, together
+
 # method -> (module with `<method>_command`, one line of help)
 METHODS: dict[str, tuple[str, str]] = {
     "sft": ("train_sft", "on demonstrations"),
@@ -18,6 +20,8 @@ METHODS: dict[str, tuple[str, str]] = {
     "rloo": ("train_policy", "on rewards, a reply compared with the others to its prompt"),
     "ppo": ("train_policy", "on rewards, with a value model"),
 }
+
+TOGETHER = ("sft", "dpo", "kto", "reward", "grpo", "rloo", "ppo")  # what several processes can train
 
 
 def _names(command: click.Command) -> set[str]:
@@ -46,12 +50,15 @@ class Methods(click.Group):
         if args and not args[0].startswith("-") and args[0] not in METHODS:
             what = f"unknown method {args[0]!r}, expected one of {', '.join(METHODS)}"
             raise RunFileError(what, remedy="choose one of these")
+        if args and args[0] in METHODS and args[0] not in TOGETHER:
+            alone(f"train {args[0]}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the method."""
+        """Runs the method, in all processes that torchrun started."""
         try:
-            return super().invoke(ctx)
+            with together():
+                return super().invoke(ctx)
         except click.NoSuchOption as e:
             self._explain(ctx, e)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import click
 
 from trueline.algos.losses.policy_variants import METHODS, VARIANTS
-from trueline.cli.train_stage import finished, need, opened, printed, put, shared
+from trueline.cli.train_stage import Finite, finished, need, opened, printed, put, shared
 from trueline.train.policy.settings import SAMPLES, PolicySettings
 
-_LEAST = click.FloatRange(0)
-_ABOVE = click.FloatRange(0, min_open=True)
+_LEAST = Finite(0)
+_ABOVE = Finite(0, min_open=True)
 _ONE = click.IntRange(1)
 _FILE = click.Path(path_type=Path)
 _REWARDS = (
@@ -32,14 +33,14 @@ _RUN = (
     click.option("--steps", default=100, show_default=True, type=_ONE, help="Rollouts."),
     click.option("--prompts", default=8, show_default=True, type=_ONE, help="Prompts of a rollout."),
     click.option("--max-new-tokens", default=64, show_default=True, type=_ONE, help="Longest reply in tokens."),
-    click.option("--temperature", default=1.0, show_default=True, type=_ABOVE, help="Of the sampling."),
+    click.option("--temperature", default=1.0, show_default=True, type=Finite(0.01, 10), help="Of the sampling."),
     click.option("--passes", default=1, show_default=True, type=_ONE, help="Passes over a rollout."),
     click.option("--minibatches", default=1, show_default=True, type=_ONE, help="Optimiser steps of a pass."),
     click.option("--batch-tokens", default=16384, show_default=True, type=_ONE, help="Padded tokens computed at once."),
     click.option("--kl-target", type=_ABOVE, help="KL in nats a reply that the penalty is steered to (default: the penalty is fixed)."),
     click.option("--kl-budget", default=10.0, show_default=True, type=_ABOVE, help="KL in nats a reply that stops the run."),
     click.option("--measure-every", default=10, show_default=True, type=_ONE, help="Rollouts between measurements on held-out prompts."),
-    click.option("--held-out", default=0.1, show_default=True, type=click.FloatRange(0, 0.9), help="Share of prompts kept out to measure on."),
+    click.option("--held-out", default=0.1, show_default=True, type=Finite(0, 0.9), help="Share of prompts kept out to measure on."),
     click.option("--replies-a-row", type=_ONE, help="Replies that share their prompt's row (default: the fastest, measured once)."),
 )  # fmt: skip
 _OPTIONS: dict[str, tuple[Any, str]] = {
@@ -48,8 +49,8 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
     "clip_high": (_LEAST, "How far a probability ratio counts above 1"),
     "drop_equal": (click.IntRange(0, 1), "1: groups of equal reward are left out of the step"),
     "value_clip": (_LEAST, "How far the value may move in one update"),
-    "gamma": (click.FloatRange(0, 1), "Discount of later rewards"),
-    "lam": (click.FloatRange(0, 1), "Lambda of generalised advantage estimation"),
+    "gamma": (Finite(0, 1), "Discount of later rewards"),
+    "lam": (Finite(0, 1), "Lambda of generalised advantage estimation"),
 }
 
 
@@ -125,6 +126,8 @@ def _rewards(o: dict[str, Any], project: Any) -> tuple[Any, list[str]]:
         folder, weight = named_number(text, "--reward", 1.0)
         terms.append(Term(folder, RewardModelTerm(load_reward(Path(folder))), weight))
         digests.append(reward_digest(Path(folder)))
+        if digests[-1] in digests[:-1]:
+            raise RunFileError(f"--reward {folder} is the same reward model as another one", remedy="name it once, with its weight")
     if o["rules"]:
         path, weight = named_number(o["rules"], "--rules", 1.0)
         terms.append(Term(path, RuleReward(read_rules(Path(path))), weight))
@@ -146,8 +149,10 @@ def _rewards(o: dict[str, Any], project: Any) -> tuple[Any, list[str]]:
 def _prompts(o: dict[str, Any], data: Path | None, local: Any, project: Any) -> tuple[list[Any], list[Any], Sequence[str]]:
     """(to train on, held out, rows left out)."""
     from trueline.cli.charter_reward import charter_prompts
+    from trueline.cli.train_checks import held_out_all
     from trueline.data.prompts import read_prompts, split_prompts
     from trueline.errors import RunFileError
+    from trueline.train.audit import screened
 
     if (data is None) == (project is None):
         what = "--data and --charter both give prompts" if data else "no prompts: neither --data nor --charter is given"
@@ -155,17 +160,32 @@ def _prompts(o: dict[str, Any], data: Path | None, local: Any, project: Any) -> 
     if o["prompt_budget"] is not None and project is None:
         raise RunFileError("--prompt-budget has no effect without --charter", remedy="remove it")
     read = None if data is None else read_prompts(data)
-    found = charter_prompts(project, local, o["prompt_budget"]) if read is None else read.prompts
-    train, test = split_prompts(found, o["held_out"], o["seed"])
-    if o["held_out_reward"] and not test:
-        raise RunFileError("--held-out-reward has no effect without held-out prompts", remedy="raise --held-out or give more prompts")
-    return [p.messages for p in train], [p.messages for p in test], read.left_out if read is not None else ()
+    given = charter_prompts(project, local, o["prompt_budget"]) if read is None else read.prompts
+    found = screened(local, given, lambda p: [(p.messages, "")])
+    train, test = split_prompts(found.rows, o["held_out"], o["seed"])
+    held_out_all(data, train, len(found.rows), o["held_out"])
+    asked = click.get_current_context().get_parameter_source("measure_every") == click.core.ParameterSource.COMMANDLINE
+    for name, used in (("held-out-reward", o["held_out_reward"] is not None), ("measure-every", asked)):
+        if used and not test:
+            what = f"--{name} has no effect: none of {len(found.rows)} prompts is held out at --held-out {o['held_out']}"
+            raise RunFileError(what, remedy="raise --held-out or give more prompts, or remove it")
+    return [p.messages for p in train], [p.messages for p in test], (*(read.left_out if read is not None else ()), *found.left_out)
+
+
+def _learnt(out: Path) -> dict[str, str]:
+    """A note where no rollout had replies of different reward to one prompt: then nothing was there to be learnt from."""
+    lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    alike = [json.loads(line).get("equal_groups") for line in lines]
+    if not alike or any(x != 1.0 for x in alike):
+        return {}
+    return {"note": f"in all {len(alike)} rollouts all replies to a prompt had the same reward: nothing was learnt from it"}
 
 
 def train_policy(method: str, model: str, data: Path | None, out: Path, o: dict[str, Any]) -> dict[str, Any]:
     """Trains, measures, saves; what is printed and kept in train.json."""
     from trueline.cli.progress import bar
     from trueline.cli.project import open_project
+    from trueline.cli.train_checks import Earlier, base_of, check_ends, check_places
     from trueline.errors import RunFileError
     from trueline.train.policy.run import run_policy
     from trueline.train.reward import load_reward, reward_digest
@@ -173,11 +193,16 @@ def train_policy(method: str, model: str, data: Path | None, out: Path, o: dict[
     from trueline.train.rewarding import RewardModelTerm
 
     settings = _settings(method, o)
+    named = [named_number(text, "--reward", 1.0)[0] for text in (*o["rewards"], *o["costs"])]
+    check_places(out, model, base_of(model), *named, o["held_out_reward"], o.get("value_model"))
     project = open_project(o["charter"]) if o["charter"] else None
     reward, identity = _rewards(o, project)
     gold = None
     if o["held_out_reward"]:
         gold = RewardModelTerm(load_reward(o["held_out_reward"]))
+        if reward_digest(o["held_out_reward"]) in identity[: len(o["rewards"])]:
+            what = f"--held-out-reward {o['held_out_reward']} is the reward that is trained on: it cannot show over-optimisation"
+            raise RunFileError(what, remedy="give a reward model of other data or another seed, or remove it")
         identity.append(reward_digest(o["held_out_reward"]))
     critic = None
     if o.get("value_model"):
@@ -190,12 +215,14 @@ def train_policy(method: str, model: str, data: Path | None, out: Path, o: dict[
         critic = members.models[0]
         identity.append(reward_digest(o["value_model"]))
     local, trained = opened(model, o["lora"])
+    check_ends(local)
     train, test, left = _prompts(o, data, local, project)
+    earlier = Earlier.of(out)
+    more: dict[str, Any] = {"held_out": test, "held_out_reward": gold, "critic": critic, "identity": identity}
     with bar(method) as advance:
-        report = run_policy(
-            trained, train, reward, settings, out, held_out=test, held_out_reward=gold, critic=critic, identity=identity, progress=advance
-        )
+        report = run_policy(trained, train, reward, settings, out, **more, progress=earlier.watching(advance))
     told = {"stopped": report.stopped, "weights_of_step": report.kept, "reference": report.reference, "sharing": report.sharing}
-    found = finished(local, trained, o, out, report, **told, evidence=report.evidence, left_out=list(left))
+    told |= {"template": local.template, **_learnt(out)}
+    found = finished(local, trained, o, out, report, earlier, **told, evidence=report.evidence, left_out=list(left))
     (out / "best.safetensors").unlink(missing_ok=True)
     return found

@@ -8,18 +8,19 @@ from typing import Any
 
 import click
 
-from trueline.cli.train_stage import LOOP, finished, given, opened, printed, put, shared
+from trueline.cli.train_preflight import preflight, preflight_options
+from trueline.cli.train_stage import LOOP, Finite, finished, given, opened, printed, put, shared
 
 PAIRED = ("beta", "label_smoothing", "gamma", "margin_weight", "sft_weight")
 UNPAIRED = ("beta", "desirable_weight", "undesirable_weight")
-_ABOVE, _FROM = click.FloatRange(0, min_open=True), click.FloatRange(0)
+_ABOVE, _FROM = Finite(0, min_open=True), Finite(0)
 _HELP: dict[str, tuple[Any, str]] = {
     "beta": (
         _ABOVE,
         "Strength of the pull to the reference, or scale of the implicit reward; orpo: weight of the odds term. [default: the loss's]",
     ),
     "label_smoothing": (
-        click.FloatRange(0, 0.5, max_open=True),
+        Finite(0, 0.5, max_open=True),
         "dpo, robust, exo, simpo, cpo: share of flipped labels assumed (default 0; robust 0.1, exo 0.001).",
     ),
     "gamma": (_FROM, "simpo: target margin between the implicit rewards (default 1)."),
@@ -43,7 +44,8 @@ def loss_options(names: tuple[str, ...], losses: str) -> Callable[[Callable[...,
     PAIRED,
     "dpo (default), dpo_norm, ipo, ipo_norm, hinge, robust, exo, nca, bco, sppo, apo_zero, apo_down, discopop, simpo, cpo or orpo.",
 )
-@shared("held_out", "lora", "precision", "seed")
+@shared("held_out", "lora", "precision", "seed", "shard")
+@preflight_options(noise=True)
 @printed
 def dpo_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
     """Trains on pairs."""
@@ -53,7 +55,8 @@ def dpo_command(model: str | None, data: Path | None, out: Path, **o: Any) -> di
 @click.command(name="kto", help="Kahneman-Tversky optimisation on single replies that people liked or did not.")
 @shared("model", "data", "out", "epochs", "lr", "batch_tokens", "max_tokens", lr="2e-4")
 @loss_options(UNPAIRED, "kto (default) or apo_zero_unpaired.")
-@shared("lora", "precision", "seed")
+@shared("lora", "precision", "seed", "shard")
+@preflight_options(noise=True)
 @printed
 def kto_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
     """Trains on labelled replies."""
@@ -63,38 +66,52 @@ def kto_command(model: str | None, data: Path | None, out: Path, **o: Any) -> di
 def train_dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
     """Pairs to a model folder; what is printed and kept in train.json."""
     from trueline.cli.progress import bar
+    from trueline.cli.train_checks import Earlier, base_of, check_places, held_out_all, looked_at
     from trueline.data.conversations import read_preferences, split_by_prompt
+    from trueline.train.audit import of_preferences
     from trueline.train.dpo import DpoSettings, run_dpo
     from trueline.train.preference_accuracy import preference_accuracy
 
     loop = {name: o[name] for name in LOOP}
     settings = DpoSettings(o["loss"] or "dpo", **{name: o[name] for name in PAIRED}, lr=o["lr"] or 2e-4, **loop)
     settings.objective()
+    check_places(out, model, base_of(model))
     found = read_preferences(data)
-    train, test = split_by_prompt(found.pairs, o["held_out"]) if o["held_out"] else (found.pairs, [])
     local, trained = opened(model, o["lora"])
-    accuracy = {"accuracy_before": preference_accuracy(local, test)} if test else {}
+    pairs, seen = looked_at(local, "dpo", found.pairs, of_preferences, o, found.left_out)
+    train, test = split_by_prompt(pairs, o["held_out"]) if o["held_out"] else (pairs, [])
+    held_out_all(data, train, len(pairs), o["held_out"])
+    seen |= preflight(trained, "dpo", train, settings, o, seen["audit"])
+    if not settings.margin_weight and any(p.margin for p in train):
+        seen["margins"] = f"{sum(p.margin > 0 for p in train)} of {len(train)} pairs have a margin, which counts with --margin-weight alone"
+    accuracy, earlier = {"accuracy_before": preference_accuracy(local, test)} if o["held_out"] else {}, Earlier.of(out)
     with bar(settings.loss) as advance:
-        report = run_dpo(trained, train, settings, out, advance)
-    if test:
+        report = run_dpo(trained, train, settings, out, earlier.watching(advance), shard=o["shard"])
+    if o["held_out"]:
         accuracy["accuracy_after"] = preference_accuracy(trained, test)
-    return finished(local, trained, o, out, report, **_told(report), left_out=list(found.left_out), **accuracy)
+    return finished(local, trained, o, out, report, earlier, **_told(report), **seen, **accuracy)
 
 
 def train_kto(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
     """Single replies with labels to a model folder; what is printed and kept in train.json."""
     from trueline.cli.progress import bar
+    from trueline.cli.train_checks import Earlier, base_of, check_places, looked_at
     from trueline.data.unpaired import read_labelled
+    from trueline.train.audit import of_labelled
     from trueline.train.kto import KtoSettings, run_kto
 
     loop = {name: o[name] for name in LOOP}
     settings = KtoSettings(o["loss"] or "kto", **{name: o[name] for name in UNPAIRED}, lr=o["lr"] or 2e-4, **loop)
     settings.objective()
+    check_places(out, model, base_of(model))
     found = read_labelled(data)
     local, trained = opened(model, o["lora"])
+    rows, seen = looked_at(local, "kto", found.rows, of_labelled, o, found.left_out)
+    seen |= preflight(trained, "kto", rows, settings, o, seen["audit"])
+    earlier = Earlier.of(out)
     with bar(settings.loss) as advance:
-        report = run_kto(trained, found.rows, settings, out, advance)
-    return finished(local, trained, o, out, report, **_told(report), left_out=list(found.left_out))
+        report = run_kto(trained, rows, settings, out, earlier.watching(advance), shard=o["shard"])
+    return finished(local, trained, o, out, report, earlier, **_told(report), **seen)
 
 
 def _told(report: Any) -> dict[str, Any]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from trueline.cli.train_stage import need, opened, printed, shared
+from trueline.cli.processes import alone, first
+from trueline.cli.train_preflight import preflight, preflight_options
+from trueline.cli.train_stage import Finite, need, opened, plain, printed, shared
 
 BACKBONES = ("causal", "encoder", "text")
-ONLY_CAUSAL = ("epochs", "lr", "batch_tokens", "max_tokens", "precision")
+ONLY_CAUSAL = ("epochs", "lr", "batch_tokens", "max_tokens", "precision", "shard")
 
 
 @click.command(name="reward", help="A reward model on pairs, rankings or ratings, measured on prompts that were held out.")
@@ -24,10 +28,11 @@ ONLY_CAUSAL = ("epochs", "lr", "batch_tokens", "max_tokens", "precision")
 )
 @click.option("--members", type=click.IntRange(1, 64), help="Size of the ensemble (default 1).")
 @click.option("--combine", default=None, help="Several members: mean (default), min or mean-std.")
-@click.option("--penalty", type=click.FloatRange(0, min_open=True), help="mean-std: times the members' deviation is taken off.")
+@click.option("--penalty", type=Finite(0, min_open=True), help="mean-std: times the members' deviation is taken off.")
 @click.option("--debias-length", is_flag=True, default=None, help="Take off what the reward owes to length within prompts.")
-@click.option("--held-out", type=click.FloatRange(0, 0.9), default=0.2, show_default=True, help="Share of prompts kept out to measure on.")
-@shared("precision", "seed")
+@click.option("--held-out", type=Finite(0, 0.9), default=0.2, show_default=True, help="Share of prompts kept out to measure on.")
+@shared("precision", "seed", "shard")
+@preflight_options(noise=True)
 @printed
 def reward_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
     """Trains, calibrates, measures, saves."""
@@ -64,44 +69,74 @@ def _checked(model: str | None, o: dict[str, Any]) -> tuple[str, str, int, str]:
     return backbone, loss, members, how
 
 
-def _rows(loss: str, data: Path) -> tuple[list[Any], tuple[str, ...]]:
+def _rows(loss: str, data: Path) -> tuple[list[Any], tuple[str, ...], str]:
+    """(the rows, those left out, of ratings how many rows have which: a 99 that was meant as 9 is a level of its own)."""
     from trueline.data.conversations import read_preferences
     from trueline.data.rankings import read_rankings, read_ratings
     from trueline.train.judged import of_pairs, of_rankings, of_ratings
 
     if loss == "plackett-luce":
         rankings = read_rankings(data)
-        return of_rankings(rankings.rows), rankings.left_out
+        return of_rankings(rankings.rows), rankings.left_out, ""
     if loss == "ordinal":
         ratings = read_ratings(data)
-        return of_ratings(ratings.rows), ratings.left_out
+        counts = Counter(r.rating for r in ratings.rows)
+        return of_ratings(ratings.rows), ratings.left_out, ", ".join(f"{rating}: {n}" for rating, n in sorted(counts.items()))
     found = read_preferences(data)
-    return of_pairs(found.pairs), found.left_out
+    return of_pairs(found.pairs), found.left_out, ""
 
 
 def train_reward(model: str | None, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
     """Trains, calibrates inside the training rows, saves, measures on held-out prompts; what is printed and kept in train.json."""
+    from trueline.cli.train_checks import Earlier, base_of, check_places, held_out_all
     from trueline.data.jsonl import write_json
-    from trueline.errors import DataError
     from trueline.train.judged import split_judged
     from trueline.train.reward import save_reward
 
     backbone, loss, members, how = _checked(model, o)
-    rows, left_out = _rows(loss, data)
-    share = o["held_out"]
+    if backbone != "causal":
+        alone(f"train reward --backbone {backbone}")
+    check_places(out, model, base_of(model) if backbone == "causal" else None)
+    rows, left_out, ratings = _rows(loss, data)
+    seen: dict[str, Any] = {"left_out": list(left_out)}
+    local, share = None, o["held_out"]
+    if backbone == "causal":
+        local, rows, seen = _opened(model, rows, left_out, o)
+    seen |= {"ratings": ratings} if ratings else {}
     train, test = split_judged(rows, share, "held out") if share else (rows, [])
-    if not train:
-        raise DataError(f"all {len(rows)} rows are held out at --held-out {share}", remedy="give more prompts or hold out less", file=data)
+    held_out_all(data, train, len(rows), share)
     shape = {"loss": loss, "members": members, "combine": how, "penalty": o["penalty"], "debias_length": bool(o["debias_length"])}
-    make = _causal if backbone == "causal" else _text
-    trained, told, test, too_long = make(model, train, test, {**shape, "seed": o["seed"]}, out, o)
+    seen |= preflight(local, "reward", train, _settings(shape, o) if local else None, o, seen.get("audit", f"{len(rows)} rows"))
+    make, earlier = _causal if backbone == "causal" else _text, Earlier.of(out)
+    trained, told, test, too_long = make(local or model, train, test, {**shape, "seed": o["seed"]}, out, o, earlier)
+    measured = _measured(trained, test, too_long)
+    if not first():
+        return {}
     digest = save_reward(trained, out / "model")
     for path in (out, *out.glob("member-*")):
         (path / "checkpoint.pt").unlink(missing_ok=True)
-    measured = _measured(trained, test, too_long)
-    found = {"model": str(out / "model"), "digest": digest, "backbone": backbone, **told, "left_out": list(left_out), **measured}
-    write_json(out / "train.json", {**found, "options": {**o, "model": model}})
+    options = plain({**o, "model": model})
+    found = {"model": str(out / "model"), "digest": digest, "backbone": backbone, **told, **seen, **measured, **earlier.told(options)}
+    write_json(out / "train.json", {**found, "options": options})
     return found
+
+
+def _opened(model: str | None, rows: list[Any], left_out: Sequence[str], o: dict[str, Any]) -> tuple[Any, list[Any], dict[str, Any]]:
+    """(the model, the rows that can be learnt from, what is told of them)."""
+    from trueline.cli.train_checks import looked_at
+    from trueline.train.audit import of_judged
+
+    assert model is not None
+    local, _ = opened(model, None)
+    kept, seen = looked_at(local, "reward", rows, of_judged, o, left_out)
+    return local, kept, seen
+
+
+def _settings(shape: dict[str, Any], o: dict[str, Any]) -> Any:
+    from trueline.train.reward_causal import RewardSettings
+
+    given = {"seed": o["seed"], **shape}
+    return RewardSettings(o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], precision=o["precision"], **given)
 
 
 def _measured(trained: Any, test: list[Any], too_long: int) -> dict[str, Any]:
@@ -115,23 +150,22 @@ def _measured(trained: Any, test: list[Any], too_long: int) -> dict[str, Any]:
 
 
 def _causal(
-    model: str | None, train: list[Any], test: list[Any], shape: dict[str, Any], out: Path, o: dict[str, Any]
+    local: Any, train: list[Any], test: list[Any], shape: dict[str, Any], out: Path, o: dict[str, Any], earlier: Any
 ) -> tuple[Any, dict[str, Any], list[Any], int]:
     from trueline.cli.progress import bar
-    from trueline.train.reward_causal import RewardSettings, encode_groups, train_causal
+    from trueline.train.reward_causal import encode_groups, train_causal
 
-    assert model is not None
-    local, _ = opened(model, None)
-    settings = RewardSettings(o["epochs"], o["lr"] or 2e-4, o["batch_tokens"], o["max_tokens"], precision=o["precision"], **shape)
+    settings = _settings(shape, o)
     with bar("reward") as advance:
-        trained, report, told = train_causal(local, train, settings, out, lambda _: advance)
+        advance = earlier.watching(advance)
+        trained, report, told = train_causal(local, train, settings, out, lambda _: advance, shard=o["shard"])
     fitting = encode_groups(local, test, min(o["max_tokens"], local.context))
     counted = {"from": local.digest, "rows": report.rows, "too_long": report.too_long, "steps": report.steps, **report.metrics}
     return trained, {**counted, **told}, fitting.rows, fitting.too_long
 
 
 def _text(
-    model: str | None, train: list[Any], test: list[Any], shape: dict[str, Any], out: Path, o: dict[str, Any]
+    model: str | None, train: list[Any], test: list[Any], shape: dict[str, Any], out: Path, o: dict[str, Any], earlier: Any
 ) -> tuple[Any, dict[str, Any], list[Any], int]:
     from trueline.train.reward import encoding
     from trueline.train.reward_text import TextSettings, train_text

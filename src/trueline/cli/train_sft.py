@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+from trueline.cli.keeping import NAMES as KEEPING
+from trueline.cli.keeping import Keeper, keeping_options
+from trueline.cli.train_preflight import preflight, preflight_options
 from trueline.cli.train_stage import LOOP, finished, given, opened, printed, shared
 
 SFT = ("turns", "packing", "accumulate")
@@ -27,22 +30,32 @@ SFT = ("turns", "packing", "accumulate")
     help="Several conversations in one row, none of which sees another: off (the same bits on every run), on, or auto (the faster one, timed once).",
 )
 @click.option("--accumulate", type=click.IntRange(2), help="Compute every step in so many parts: the same step in less memory.")
-@shared("lora", "precision", "seed")
+@shared("lora", "precision", "seed", "shard")
+@keeping_options
+@preflight_options(noise=False)
 @printed
 def sft_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
     """Checks the options, trains, saves."""
     from trueline.cli.progress import bar
+    from trueline.cli.train_checks import Earlier, base_of, check_places, looked_at
     from trueline.data.conversations import read_examples
+    from trueline.train.audit import of_examples
     from trueline.train.sft import SftSettings, run_sft
 
     model, data = given("sft", model, data)
     loop = {name: o[name] for name in LOOP}
-    settings = SftSettings(lr=o["lr"] or 1e-3, **loop, **{name: o[name] for name in SFT if o[name] is not None})
+    keeper = Keeper({name: o[name] for name in KEEPING})
+    settings = SftSettings(lr=o["lr"] or 1e-3, **loop, **keeper.settings(), **{name: o[name] for name in SFT if o[name] is not None})
+    check_places(out, model, base_of(model), o["unaligned"])
     examples = read_examples(data)
     local, trained = opened(model, o["lora"])
+    examples, told = looked_at(local, "sft", examples, of_examples, o)
+    examples, earlier = keeper.examples(local, examples, o["seed"]), Earlier.of(out)
+    told |= preflight(trained, "sft", examples, settings, o, told["audit"])
+    keeper.before(trained)
     with bar("sft") as advance:
-        report = run_sft(trained, examples, settings, out, advance)
-    told = {"turns": report.turns} if report.turns else {}
+        report = run_sft(trained, examples, settings, out, earlier.watching(advance), keeper.safety, shard=o["shard"])
+    told |= {"turns": report.turns} if report.turns else {}
     if settings.packing != "off":
         told["packing"] = f"{'packed' if report.packing.packed else 'unpacked'}: {report.packing.why}"
-    return finished(local, trained, o, out, report, **told)
+    return finished(local, trained, o, out, report, earlier, **told, **keeper.after(trained))

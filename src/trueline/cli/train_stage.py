@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,7 +11,22 @@ from typing import Any, TypeVar
 
 import click
 
+from trueline.cli.processes import first
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Finite(click.FloatRange):
+    """A range of numbers without nan, which lies in every range, and without infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's, and refuses what is not finite."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{found} is not a finite number, expected one in the range {self._describe_range()}.", param, ctx)
+        return found
+
+
 SHARED: dict[str, Any] = {
     "model": click.option("--model", "-m", help="Local model: a folder, hf:NAME or bundled:harbor."),
     "data": click.option("--data", "-d", type=click.Path(path_type=Path), help="JSON lines in a standard format (.jsonl or .jsonl.gz)."),
@@ -22,7 +38,7 @@ SHARED: dict[str, Any] = {
     "max_tokens": click.option(
         "--max-tokens", default=1024, show_default=True, type=click.IntRange(8), help="Rows longer than this are left out and counted."
     ),
-    "held_out": click.option("--held-out", type=click.FloatRange(0, 0.9), help="Share of prompts kept out to measure on."),
+    "held_out": click.option("--held-out", type=Finite(0, 0.9), help="Share of prompts kept out to measure on."),
     "lora": click.option(
         "--lora", type=click.IntRange(1), help="Train LoRA adapters of this rank instead of all weights; they are merged at the end."
     ),
@@ -31,6 +47,9 @@ SHARED: dict[str, Any] = {
         default="auto",
         show_default=True,
         help="auto: bfloat16 with a float32 master of the weights where the processor multiplies it, else float32; or either by name.",
+    ),
+    "shard": click.option(
+        "--shard", is_flag=True, help="Under torchrun: every process keeps a part of the weights and of the optimiser, not all of them."
     ),
     "seed": click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of order and batches."),
 }
@@ -42,7 +61,7 @@ LOOP = ("epochs", "batch_tokens", "max_tokens", "seed", "precision")  # shared o
 def shared(*names: str, lr: str = "") -> Callable[[F], F]:
     """Puts shared options on a command; `lr`: what the learning rate is where it is not given."""
 
-    own = {"lr": click.option("--lr", type=click.FloatRange(0, min_open=True), help=f"Peak learning rate (default: {lr}).")}
+    own = {"lr": click.option("--lr", type=Finite(0, 1, min_open=True), help=f"Peak learning rate (default: {lr}).")}
     return put(*(own.get(name) or SHARED[name] for name in names))
 
 
@@ -62,8 +81,14 @@ def printed(run: Callable[..., dict[str, Any]]) -> Callable[..., int]:
 
     @wraps(run)
     def command(*, as_json: bool, **given: Any) -> int:
-        found = run(**given)
-        click.echo(json.dumps(found) if as_json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+        try:
+            found = run(**given)
+        except OSError as e:
+            if e.filename is not None or e.errno is None:
+                raise
+            raise OSError(e.errno, e.strerror, str(given["out"])) from None  # a full disk names no file: it is somewhere in OUT
+        if first():
+            click.echo(json.dumps(found) if as_json else "\n".join(f"{k}: {v}" for k, v in found.items()))
         return 0
 
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
@@ -89,19 +114,30 @@ def given(method: str, model: str | None, data: Path | None) -> tuple[str, Path]
 def opened(model: str, lora: int | None) -> tuple[Any, Any]:
     """(the local model, the one to train)."""
     from trueline.cli.targets import open_target
-    from trueline.engine.loading import load_local
+    from trueline.cli.train_checks import check_model
+    from trueline.engine.loading import check_finite, load_local
     from trueline.errors import TargetError
     from trueline.train.lora import LoraSettings, put_on
 
     if model.startswith(("openai:", "anthropic:")):
         open_target(model)
         raise TargetError(f"{model} cannot be trained: its weights are not here", remedy="use `align` with a search stage")
+    check_model(model, lora)
     local = load_local(model)
+    check_finite(local.model, local.path)
     return local, put_on(local, LoraSettings(lora, 2 * lora)) if lora else local
 
 
-def finished(local: Any, trained: Any, options: dict[str, Any], out: Path, report: Any, **more: Any) -> dict[str, Any]:
-    """Saves model (and adapter), takes the checkpoint away, writes train.json; what is printed."""
+def plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as train.json keeps them."""
+    return {k: str(v) if isinstance(v, Path) else v for k, v in options.items()}
+
+
+def finished(local: Any, trained: Any, options: dict[str, Any], out: Path, report: Any, earlier: Any, **more: Any) -> dict[str, Any]:
+    """Saves model (and adapter), takes the checkpoint away, writes train.json; what is printed. Of several processes, the first does it.
+    `earlier`: what stood in `out` before (`train_checks.Earlier`)."""
+    if not first():
+        return {}
     from trueline.data.jsonl import write_json
     from trueline.train.lora import merged, save_adapter
     from trueline.train.saving import save_model
@@ -111,8 +147,6 @@ def finished(local: Any, trained: Any, options: dict[str, Any], out: Path, repor
     digest = save_model(merged(trained) if options["lora"] else trained, out / "model", "float32")
     (out / "checkpoint.pt").unlink(missing_ok=True)
     counted = {"model": str(out / "model"), "digest": digest, "rows": report.rows, "too_long": report.too_long, "steps": report.steps}
-    told = {**counted, **report.metrics, **more}
-    write_json(
-        out / "train.json", {**told, "from": local.digest, "options": {k: str(v) if isinstance(v, Path) else v for k, v in options.items()}}
-    )
+    told = {**counted, **report.metrics, **more, **earlier.told(plain(options))}
+    write_json(out / "train.json", {**told, "from": local.digest, "options": plain(options)})
     return told

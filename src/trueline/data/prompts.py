@@ -14,7 +14,7 @@ from typing import Any
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message, messages_from
 from trueline.data.contamination import fingerprint
-from trueline.data.conversations import TeachesNothing, implicit_prompt, read_rows
+from trueline.data.conversations import TeachesNothing, blank, implicit_prompt, read_rows
 from trueline.errors import DataError
 
 
@@ -60,7 +60,7 @@ def prompt_from(row: Mapping[str, Any]) -> Prompt:
     last = turns[-1].role if turns else "nothing before the reply"
     if last not in ("user", "tool"):
         raise DataError(f"the prompt must end with the user or a tool, got {last}", remedy="end with the turn that is to be answered")
-    if last == "user" and not turns[-1].content.strip():
+    if last == "user" and blank(turns[-1].content):
         raise TeachesNothing("the user's last turn is empty", remedy="remove the row")
     return Prompt(turns, str(row.get("source") or ""))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from trueline.charter.turns import Message, messages_from
-from trueline.data.conversations import TeachesNothing, _need, _number, _reply, read_rows
+from trueline.data.conversations import TeachesNothing, _asked, _need, _number, _reply, blank, read_rows
 from trueline.errors import DataError
 
 MOST = 64  # replies in one ranking; a longer list is a mistake in the file
@@ -51,36 +51,30 @@ class RowFile(Generic[T]):
     left_out: tuple[str, ...]
 
 
-def _prompt(row: Mapping[str, Any]) -> tuple[Message, ...]:
-    prompt = messages_from(row["prompt"])
-    if prompt[-1].role == "assistant":
-        raise DataError("the prompt ends with the assistant, expected the user", remedy="move that turn to the replies")
-    return prompt
-
-
 def _whole(value: Any, what: str, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value != int(value) or value < least:
         raise DataError(f"{what} must be a whole number of at least {least}, got {value!r:.30}", remedy="mend it")
     return int(value)
 
 
-def _replies(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _replies(row: Mapping[str, Any], prompt: tuple[Message, ...]) -> tuple[str, ...]:
     given = row["completions"]
     if not isinstance(given, list) or not 2 <= len(given) <= MOST:
         got = f"{len(given)}" if isinstance(given, list) else type(given).__name__
         raise DataError(f"completions must be a list of 2 to {MOST} replies, got {got}", remedy="mend 'completions'")
-    return tuple(_reply(reply, f"completion {i + 1}") for i, reply in enumerate(given))
+    return tuple(_reply(reply, f"completion {i + 1}", prompt) for i, reply in enumerate(given))
 
 
 def ranking_from(row: Mapping[str, Any]) -> Ranking:
     """One ranking. Raises `DataError` that names the field, `TeachesNothing` where all are tied or a reply is empty or stands twice."""
     _need(row, "prompt", "completions", "ranks")
-    prompt, replies, given = _prompt(row), _replies(row), row["ranks"]
+    prompt = _asked(messages_from(row["prompt"]))
+    replies, given = _replies(row, prompt), row["ranks"]
     if not isinstance(given, list) or len(given) != len(replies):
         got = len(given) if isinstance(given, list) else type(given).__name__
         raise DataError(f"ranks must be a list of {len(replies)} numbers, one a completion, got {got}", remedy="mend 'ranks'")
     ranks = tuple(_whole(r, f"rank {i + 1}", 1) for i, r in enumerate(given))
-    if not all(r.strip() for r in replies):
+    if any(blank(r) for r in replies):
         raise TeachesNothing("an empty reply cannot be learnt from", remedy="remove it")
     if len(set(replies)) < len(replies):
         raise TeachesNothing("the same reply stands twice in one ranking", remedy="remove one of them")
@@ -94,9 +88,10 @@ def rated_from(row: Mapping[str, Any]) -> Rated:
     _need(row, "prompt", "rating")
     if row.get("completion") != "":
         _need(row, "completion")
-    prompt, reply = _prompt(row), _reply(row["completion"], "completion")
+    prompt = _asked(messages_from(row["prompt"]))
+    reply = _reply(row["completion"], "completion", prompt)
     rating = _whole(row["rating"], "rating", 0)
-    if not reply.strip():
+    if blank(reply):
         raise TeachesNothing("an empty reply cannot be learnt from", remedy="remove the row")
     return Rated(prompt, reply, rating, _number(row, "weight", 1.0), str(row.get("source", "")))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trueline.charter.turns import Message, messages_from
-from trueline.data.conversations import TeachesNothing, _need, _number, _reply, read_rows
+from trueline.data.conversations import TeachesNothing, _asked, _need, _number, _reply, blank, read_rows
 from trueline.errors import DataError
 
 
@@ -35,7 +35,7 @@ class LabelledFile:
 
 
 def labelled_from(row: Mapping[str, Any]) -> Labelled:
-    """One row. Raises `DataError` that names the field, and `TeachesNothing` where the reply is empty."""
+    """One row. Raises `DataError` that names the field, and `TeachesNothing` where prompt or reply is empty."""
     if "chosen" in row and "rejected" in row and "label" not in row:
         raise DataError("this row is a pair (chosen, rejected), expected completion and label", remedy="train dpo on pairs")
     _need(row, "prompt")
@@ -45,10 +45,9 @@ def labelled_from(row: Mapping[str, Any]) -> Labelled:
     if not isinstance(label, bool):
         got = "nothing" if "label" not in row else f"{label!r:.30}"
         raise DataError(f"label must be true (desirable) or false, got {got}", remedy="mend 'label'")
-    prompt, reply = messages_from(row["prompt"]), _reply(row["completion"], "completion")
-    if prompt[-1].role == "assistant":
-        raise DataError("the prompt ends with the assistant, expected the user", remedy="move that turn to the completion")
-    if not reply.strip():
+    prompt = _asked(messages_from(row["prompt"]))
+    reply = _reply(row["completion"], "completion", prompt)
+    if blank(reply):
         raise TeachesNothing("an empty reply cannot be learnt from", remedy="remove the row")
     return Labelled(prompt, reply, label, _number(row, "weight", 1.0), str(row.get("source", "")))
 

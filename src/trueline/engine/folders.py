@@ -15,6 +15,8 @@ from trueline.errors import TargetError
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _DECIDES = (".safetensors", ".json", ".jinja", ".model", ".txt")
+BASE = "trained_on.json"
+"""In an adapter's folder: the digest of the weights that it was trained on."""
 
 
 def folder_of(text: str | Path, beside: Path | None = None) -> Path:
@@ -70,9 +72,11 @@ def check_folder(folder: Path) -> None:
         what = f"{folder} has neither config.json nor adapter_config.json"
         raise TargetError(what, remedy="give a Hugging Face model folder")
     config = read_json(folder / ("adapter_config.json" if adapter else "config.json"))
-    if "auto_map" in config:
-        what = f"{folder} needs code of its own ({', '.join(map(str, config['auto_map']))}), which is never run"
-        raise TargetError(what, remedy="use a model whose architecture is part of transformers")
+    beside = folder / "tokenizer_config.json"
+    for found, part in ((config, "architecture"), (read_json(beside) if beside.exists() else {}, "tokenizer")):
+        if "auto_map" in found:
+            what = f"{folder} needs code of its own ({', '.join(map(str, found['auto_map']))}), which is never run"
+            raise TargetError(what, remedy=f"use a model whose {part} is part of transformers")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         pickles = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLES)
@@ -80,11 +84,12 @@ def check_folder(folder: Path) -> None:
         what += f", only {', '.join(pickles[:3])}, which could run code when read" if pickles else ""
         raise TargetError(what, remedy="convert the weights to safetensors")
     for path in weights:
-        _check_whole(path)
+        _check_whole(path, quantized="quantization_config" in config)
 
 
-def _check_whole(path: Path) -> None:
-    """A safetensors file says in its header how long it is: a broken download is found before anything is loaded."""
+def _check_whole(path: Path, quantized: bool) -> None:
+    """A safetensors file says in its header how long it is: a broken download is found before anything is loaded. `quantized`: config.json
+    says how whole numbers become weights; without that they would be taken for the weights themselves."""
     size = path.stat().st_size
     with path.open("rb") as f:
         start = f.read(8)
@@ -95,17 +100,36 @@ def _check_whole(path: Path) -> None:
             raise TargetError(what, remedy="fetch the file again")
         try:
             header = json.loads(f.read(length))
-            end = max((int(t["data_offsets"][1]) for n, t in header.items() if n != "__metadata__"), default=0)
+            tensors = {n: t for n, t in header.items() if n != "__metadata__"}
+            end = max((int(t["data_offsets"][1]) for t in tensors.values()), default=0)
+            whole_numbers = [n for n, t in tensors.items() if n.endswith(".weight") and str(t["dtype"])[0] in "IU"]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise TargetError(f"{path} has no readable header", remedy="fetch the file again") from None
     if 8 + length + end != size:
         what = f"{path} is cut off: {size} bytes, its header says {8 + length + end}"
         raise TargetError(what, remedy="fetch or save the file again")
+    if whole_numbers and not quantized:
+        what = f"{path} holds weights as whole numbers (e.g. {whole_numbers[0]}) and config.json has no quantization_config"
+        raise TargetError(what, remedy="take the model in float32, bfloat16 or float16")
 
 
-def weights_digest(folder: Path) -> str:
-    """SHA-256 over the names and digests of all weight, config and tokenizer files."""
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _DECIDES)
+def check_base(adapter: Path, base: Path) -> None:
+    """Raises `TargetError` where an adapter stands on another adapter, or on other weights than it was trained on (`BASE` of `train.lora`
+    says which those were; adapters from elsewhere say nothing)."""
+    if is_adapter(base):
+        what = f"the base {base} of the adapter {adapter} is an adapter itself"
+        raise TargetError(what, remedy="name a whole model in base_model_name_or_path, e.g. OUT/model of the run that made it")
+    if not (adapter / BASE).exists():
+        return
+    known, found = read_json(adapter / BASE).get("weights"), weights_digest(base, (".safetensors",))
+    if known != found:
+        what = f"the adapter {adapter} was trained on other weights (digest {str(known)[:12]}) than those of {base} ({found[:12]})"
+        raise TargetError(what, remedy=f"name its own base in base_model_name_or_path, or remove {BASE} if another one is meant")
+
+
+def weights_digest(folder: Path, kinds: tuple[str, ...] = _DECIDES) -> str:
+    """SHA-256 over the names and digests of all weight, config and tokenizer files (of those with the suffixes `kinds`)."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in kinds)
     known = _read_known()
     found, changed = {}, False
     for path in files:

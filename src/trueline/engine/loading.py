@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +13,12 @@ from typing import Any
 import torch
 
 from trueline.charter.digests import digest_of
-from trueline.engine.folders import check_folder, folder_of, is_adapter, read_json, weights_digest
+from trueline.engine.folders import BASE, check_base, check_folder, folder_of, is_adapter, read_json, weights_digest
 from trueline.engine.templates import describe, turn_ends
+from trueline.engine.vocabulary import MARK, check_vocabulary
 from trueline.errors import TargetError
 
-__all__ = ["LocalModel", "folder_of", "load_local", "weights_digest", "wrap"]
+__all__ = ["LocalModel", "check_finite", "folder_of", "load_local", "quietly", "weights_digest", "wrap"]
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -89,30 +94,71 @@ def _tokenizer(folder: Path) -> Any:
         raise TargetError(f"cannot read the tokenizer of {folder}: {why}", remedy="save it again") from None
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Inside, transformers prints no bar and no table of what does not fit: that is said in one line, by an error."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    was = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(was)
+
+
+def check_finite(model: Any, folder: Path) -> None:
+    """Raises `TargetError` that names the first weight of a model that is not a finite number: nothing can be learnt from there."""
+    for name, p in model.named_parameters():
+        off = p.numel() - int(torch.isfinite(p.detach()).sum())
+        if off:
+            what = f"{folder} holds weights that are not finite ({name}: {off} of {p.numel()} numbers)"
+            raise TargetError(what, remedy="fetch or save the model again")
+
+
+def _check_whole(report: dict[str, Any], model: Any, folder: Path) -> None:
+    """Raises `TargetError` where config.json and weights are not of the same model: a weight is not there, has another shape, or is of a
+    layer that config.json does not have and would be left out."""
+    for kind in ("missing_keys", "mismatched_keys"):
+        if report.get(kind):
+            some = ", ".join(str(k[0] if isinstance(k, tuple) else k) for k in sorted(report[kind], key=str)[:3])
+            what = f"{folder} lacks weights that its config.json promises ({len(report[kind])}, e.g. {some})"
+            raise TargetError(what, remedy="take config.json and weights from the same model")
+    layers = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    found = {
+        int(m[1]): str(k)
+        for k in sorted(report.get("unexpected_keys") or (), key=str)
+        if (m := re.search(r"\.(?:layers|h)\.(\d+)\.", str(k)))
+    }
+    if layers is not None and found and max(found) >= layers:
+        what = (
+            f"{folder} holds weights of layer {max(found)} ({found[max(found)]}), and its config.json has {layers} layers, counted from 0"
+        )
+        raise TargetError(what, remedy="take config.json and weights from the same model")
+
+
 def _weights(folder: Path, dtype: str) -> Any:
     import transformers
 
-    transformers.utils.logging.disable_progress_bar()
     try:
-        model, report = transformers.AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=getattr(torch, dtype),
-            trust_remote_code=False,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with quietly():
+            model, report = transformers.AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=getattr(torch, dtype),
+                trust_remote_code=False,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that they are named, below
+            )
     except (MemoryError, torch.OutOfMemoryError):
         what = f"{folder} does not fit into memory as {dtype}"
         raise TargetError(what, remedy="use --dtype bfloat16 or a smaller model") from None
     except Exception as e:  # noqa: BLE001  # whatever a malformed config makes transformers raise
         why = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
         raise TargetError(f"cannot load {folder}: {why}", remedy="check config.json and that it is a causal model") from None
-    for kind in ("missing_keys", "mismatched_keys"):
-        if report.get(kind):
-            some = ", ".join(str(k) for k in sorted(report[kind], key=str)[:3])
-            what = f"{folder} lacks weights that its config.json promises ({len(report[kind])}, e.g. {some})"
-            raise TargetError(what, remedy="take config.json and weights from the same model")
+    _check_whole(report, model, folder)
     return model
 
 
@@ -120,10 +166,16 @@ def _with_adapter(model: Any, folder: Path) -> Any:
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
     except Exception as e:  # noqa: BLE001  # peft raises whatever the adapter's shapes make torch raise
         why = " ".join(str(e).split())[:200]
         raise TargetError(f"the adapter {folder} does not fit its base: {why}", remedy="check base_model_name_or_path") from None
+    lacking = next((str(w.message) for w in told if "missing adapter keys" in str(w.message)), None)
+    if lacking is not None:  # peft warns, and leaves these layers as they are in the base
+        raise TargetError(f"the adapter {folder} is not whole: {lacking[:200]}", remedy="fetch or save it again")
+    return merged.requires_grad_(True)  # merged, it is a model like any other; peft had frozen the base
 
 
 def load_local(text: str | Path, *, dtype: str = "float32", device: str | None = None) -> LocalModel:
@@ -141,11 +193,14 @@ def load_local(text: str | Path, *, dtype: str = "float32", device: str | None =
             raise TargetError("base_model_name_or_path is missing", remedy="name it", file=folder / "adapter_config.json")
         base = folder_of(str(named), beside=folder)
         check_folder(base)
+        check_base(folder, base)
     tokenizer = _tokenizer(folder if (folder / "tokenizer_config.json").exists() else base)
     model = _weights(base, dtype)
     digest = weights_digest(base)
     if base != folder:
         model, digest = _with_adapter(model, folder), digest_of([digest, weights_digest(folder)])
+    known = read_json(folder / BASE).get("vocabulary") if (folder / BASE).exists() else None
+    check_vocabulary(known or getattr(model.config, MARK, None), tokenizer, folder)
     largest, rows = max(tokenizer.get_vocab().values()), int(model.get_input_embeddings().weight.shape[0])
     if largest >= rows:
         what = f"the tokenizer of {folder} has ids up to {largest}, the model knows {rows}"

@@ -28,7 +28,7 @@ class Parity:
 def parity(tokenizer: Any, examples: Sequence[tuple[Sequence[Message], str]]) -> Parity:
     """Compares, for every (conversation, reply): the prompt a trainer uses with the one inference uses and with the
     tokenizer's own `apply_chat_template(tokenize=True)`; one BOS at most; the reply ends in an id that inference stops
-    at; what is taught decodes to the reply."""
+    at; the prompt decodes to the user's last words, and what is taught to the reply."""
     problems = []
     for i, (messages, reply) in enumerate(examples):
         try:
@@ -53,6 +53,10 @@ def _problems(tokenizer: Any, messages: Sequence[Message], reply: str) -> list[s
         found.append(f"the beginning-of-sequence token {bos} stands {(prompt + completion).count(bos)} times")
     if not completion or completion[-1] not in turn_ends(tokenizer):
         found.append("the reply does not end with a token at which inference stops")
+    asked = tokenizer.decode(prompt, skip_special_tokens=True)
+    words = messages[-1].content if messages and messages[-1].role == "user" else ""
+    if "".join(words.split()) not in "".join(asked.split()):
+        found.append(f"the prompt {asked[-60:]!r} does not hold the user's words {words[:60]!r}")
     taught = tokenizer.decode(completion, skip_special_tokens=True)
     if reply.strip() not in taught:
         found.append(f"the taught text {taught[:60]!r} does not hold the reply {reply[:60]!r}")

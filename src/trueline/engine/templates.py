@@ -81,8 +81,13 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
 
 
 def encode_prompt(tokenizer: Any, messages: Sequence[Message], add_generation: bool = True) -> list[int]:
-    """Ids of the prompt, ready for the assistant's next turn."""
-    return _ids(tokenizer, render(tokenizer, messages, add_generation=add_generation))
+    """Ids of the prompt, ready for the assistant's next turn. Raises `ModelError` where the template writes nothing: no token could be
+    predicted from it."""
+    ids = _ids(tokenizer, render(tokenizer, messages, add_generation=add_generation))
+    if not ids:
+        what = f"the prompt ({', '.join(m.role for m in messages[:6])}) has no tokens as the model's chat template writes it"
+        raise ModelError(what, remedy="mend the chat template of the tokenizer")
+    return ids
 
 
 def turn_ends(tokenizer: Any) -> frozenset[int]:

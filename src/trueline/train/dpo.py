@@ -21,10 +21,12 @@ from trueline.engine.loading import LocalModel
 from trueline.errors import RunFileError, TrainingError
 from trueline.train.batching import Row, batches, make_row
 from trueline.train.checkpoint import load_checkpoint
+from trueline.train.distributed import from_main, share_of
 from trueline.train.loop import LoopSettings, Progress, StepLoss, run_loop
-from trueline.train.precision import computing_in, resolve
+from trueline.train.precision import resolve
 from trueline.train.reference import Logps, check_start, named, reference_logps
 from trueline.train.sft import TrainReport, vars_of
+from trueline.train.sharding import check_shard, placed
 from trueline.train.shared import can_share, pair_logps, shared_logps
 from trueline.train.trend import Trend, trend_of
 
@@ -133,61 +135,78 @@ class _Scale:
 def _step_loss(
     objective: PairedObjective, data: Pairs, scale: _Scale, logps: Logps, reference: torch.Tensor | None, device: torch.device
 ) -> StepLoss:
-    """The loss of a batch of pairs: the mean of weight times loss; and what is told of it."""
+    """The loss of a batch of pairs: the mean of weight times loss, this process's share of it; and what is told of all of it."""
     tokens = torch.tensor([[len(c.completion), len(r.completion)] for c, r in zip(data.chosen, data.rejected, strict=True)], device=device)
 
     def step_loss(batch: list[int]) -> tuple[torch.Tensor, dict[str, float]]:
-        index = torch.tensor(batch, device=device)
+        share = share_of(batch)
+        index = torch.tensor(share.rows, device=device)
         ref = None if reference is None else reference[index]
-        found = logps(batch)
+        found = logps(share.rows)
         chosen, rejected = (Completions(found[i], None if ref is None else ref[:, i], tokens[index, i]) for i in (0, 1))
         losses = objective(chosen, rejected, None if scale.margins is None else scale.margins[index])
-        margin = objective.rewards(chosen) - objective.rewards(rejected)
+        margin = share.whole(objective.rewards(chosen) - objective.rewards(rejected))
         logp = chosen.logps.detach()
         told = {
             "margin": float(margin.mean()),
             "accuracy": float((margin > 0).float().mean()),
-            "chosen_logp": float((logp / tokens[index, 0] if ref is None else logp - ref[:, 0]).mean()),
+            "chosen_logp": float(share.whole(logp / tokens[index, 0] if ref is None else logp - ref[:, 0]).mean()),
         }
-        return (losses * scale.weights[index]).mean(), told
+        return share.counted((losses * scale.weights[index]).sum() / len(batch)), told
 
     return step_loss
 
 
+def _form(local: LocalModel, data: Pairs, settings: DpoSettings, folder: Path) -> bool:
+    """Whether the prompt is computed once a pair; says so, and why, in the folder."""
+    pad_id = local.tokenizer.pad_token_id or 0
+    shared, why = (
+        can_share(local.model, data.chosen, data.rejected, pad_id, local.device) if settings.share_prompt else (False, "switched off")
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sharing.json").write_text(json.dumps({"shared_prompt": shared, "why": why}) + "\n")
+    return shared
+
+
 def run_dpo(
-    local: LocalModel, pairs: Sequence[Preference], settings: DpoSettings, folder: Path, progress: Progress | None = None
+    local: LocalModel,
+    pairs: Sequence[Preference],
+    settings: DpoSettings,
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    shard: bool = False,
 ) -> PreferenceReport:
-    """Trains `local.model` in place. The reference, where the loss has one, is the model as it is given.
+    """Trains `local.model` in place. The reference, where the loss has one, is the model as it is given. `shard`: spread the weights over
+    the processes (`train.sharding`).
 
     Raises `TrainingError` where nothing fits, `RunFileError` for an option without effect."""
+    check_shard(shard)
     objective = settings.objective()
     data = encode_pairs(local, pairs, min(settings.max_tokens, local.context))
     if not data.chosen:
         raise TrainingError(f"none of {len(pairs)} pairs fits {settings.max_tokens} tokens", remedy="raise max_tokens")
     scale = _Scale(relative(data.weights, local.device), _margins(objective, data, local.device))
     pad_id = local.tokenizer.pad_token_id or 0
-    shared, why = (
-        can_share(local.model, data.chosen, data.rejected, pad_id, local.device) if settings.share_prompt else (False, "switched off")
-    )
+    shared = from_main(lambda: _form(local, data, settings, folder))
     form = shared_logps if shared else pair_logps
-
-    def logps(batch: list[int]) -> tuple[torch.Tensor, ...]:
-        return form(local.model, [data.chosen[i] for i in batch], [data.rejected[i] for i in batch], pad_id, local.device)
-
     precision = resolve(settings.precision, local.device)
     key = digest_of(["dpo", local.digest, data.keys, data.weights, data.margins, vars_of(settings), precision])
-    reference, told = None, f"none, {settings.loss} has no reference"
+    reference, told = None, named(local) if objective.reference else f"none, {settings.loss} has no reference"
     plan = [b for epoch in range(settings.epochs) for b in batches(data.lengths(), settings.batch_tokens, settings.seed, epoch)]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sharing.json").write_text(json.dumps({"shared_prompt": shared, "why": why}) + "\n")
-    with computing_in(local.model, precision) as master:
+    with placed(local, precision, shard) as place:
+
+        def logps(batch: list[int]) -> tuple[torch.Tensor, ...]:
+            rows = [data.chosen[i] for i in batch], [data.rejected[i] for i in batch]
+            found: tuple[torch.Tensor, ...] = place.whole(lambda: form(place.local.model, *rows, pad_id, local.device))
+            return found
+
         if objective.reference:
-            told = named(local)
             reference = reference_logps(local, data, logps, folder / "reference.jsonl", settings.batch_tokens, precision)
             check_start(local, logps, reference, precision)
         step_loss = _step_loss(objective, data, scale, logps, reference, local.device)
         state = load_checkpoint(folder, key)
-        metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, master)
+        metrics = run_loop(place.local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, place.master)
     return PreferenceReport(
         steps=len(plan),
         rows=len(data.chosen),

@@ -23,11 +23,13 @@ from trueline.engine.loading import LocalModel
 from trueline.errors import RunFileError, TrainingError
 from trueline.train.batching import Row, batches, make_row
 from trueline.train.checkpoint import load_checkpoint
+from trueline.train.distributed import share_of
 from trueline.train.dpo import PreferenceReport, relative
 from trueline.train.loop import LoopSettings, Progress, StepLoss, run_loop
-from trueline.train.precision import computing_in, resolve
+from trueline.train.precision import resolve
 from trueline.train.reference import check_start, named, reference_logps
 from trueline.train.sft import vars_of
+from trueline.train.sharding import Placed, check_shard, placed
 from trueline.train.shared import pair_logps
 from trueline.train.trend import trend_of
 
@@ -121,9 +123,11 @@ def _classes(data: Rows, settings: KtoSettings, objective: UnpairedObjective) ->
     for name, n in (("desirable", good), ("undesirable", len(data.own) - good)):
         if n == 0 and getattr(settings, f"{name}_weight") is not None:
             raise RunFileError(f"{name}_weight has no effect: no row is {name}", remedy="remove it or give such rows")
-    out = {"desirable": float(good), "undesirable": float(len(data.own) - good)}
+    out, o = {"desirable": float(good), "undesirable": float(len(data.own) - good)}, objective.options
+    if not o.desirable_weight * good and not o.undesirable_weight * (len(data.own) - good):
+        what = f"desirable_weight {o.desirable_weight} and undesirable_weight {o.undesirable_weight} leave no row that counts"
+        raise RunFileError(what, remedy="give the class that has rows a weight above 0")
     if 0 < good < len(data.own):
-        o = objective.options
         total = o.undesirable_weight * (len(data.own) - good)
         out |= {"balance": o.desirable_weight * good / total} if total else {}
     return out
@@ -137,64 +141,81 @@ class KtoReport(PreferenceReport):
     def words(self) -> str:
         """Reference, trend and balance, one line for a person."""
         told = PreferenceReport.words(self)
+        for name, way in (("desirable", "less"), ("undesirable", "more")):
+            if not self.metrics[name]:
+                told += f"; no row is {name}: replies like the others only become {way} likely"
         balance = self.metrics.get("balance")
         if balance is None or BALANCE[0] <= balance <= BALANCE[1]:
             return told
         return f"{told}; desirable to undesirable weight is {balance:.2f}, the paper's range is 1 to 1.33: set a class weight"
 
 
-def _step_loss(local: LocalModel, objective: UnpairedObjective, data: Rows, weights: torch.Tensor, reference: torch.Tensor) -> StepLoss:
-    """The loss of a batch of rows: the mean of weight times loss; and what is told of it."""
-    pad_id, device = local.tokenizer.pad_token_id or 0, local.device
+def _step_loss(place: Placed, objective: UnpairedObjective, data: Rows, weights: torch.Tensor, reference: torch.Tensor) -> StepLoss:
+    """The loss of a batch of rows: the mean of weight times loss, this process's share of it; and what is told of all of it."""
+    device = weights.device
     desirable = torch.tensor(data.desirable, device=device)
 
     def step_loss(batch: list[int]) -> tuple[torch.Tensor, dict[str, float]]:
-        index = torch.tensor(batch, device=device)
+        share, everything = share_of(batch), torch.tensor(batch, device=device)
+        index = torch.tensor(share.rows, device=device)
         baseline = torch.zeros((), device=device)
         if data.other is not None:
             with torch.no_grad():
-                other, _ = pair_logps(local.model, [data.other[i] for i in batch], [], pad_id, device)
-            baseline = kl_baseline(other, reference[index, 1])
-        own, _ = pair_logps(local.model, [data.own[i] for i in batch], [], pad_id, device)
-        good = desirable[index]
-        losses = objective(Completions(own, reference[index, 0]), good, baseline)
-        over = (own - reference[index, 0]).detach()
+                other = _sums(place, [data.other[i] for i in share.rows])
+            baseline = kl_baseline(share.whole(other), reference[everything, 1])
+        own = _sums(place, [data.own[i] for i in share.rows])
+        losses = objective(Completions(own, reference[index, 0]), desirable[index], baseline)
+        good = desirable[everything]
+        over = share.whole(own - reference[index, 0])
         told = {"kl": float(baseline)} if data.other is not None else {}
         if bool(good.any()):
             told["chosen_logp"] = float(over[good].mean())
         if bool(good.any()) and not bool(good.all()):
             told["margin"] = objective.options.beta * float(over[good].mean() - over[~good].mean())
-        return (losses * weights[index]).mean(), told
+        return share.counted((losses * weights[index]).sum() / len(batch)), told
 
     return step_loss
 
 
+def _sums(place: Placed, rows: Sequence[Row], others: Sequence[Row] = ()) -> torch.Tensor:
+    """Sums of completion log-probabilities of `rows` and `others`, (all of them,)."""
+    local = place.local
+    found = place.whole(lambda: torch.cat(pair_logps(local.model, rows, others, local.tokenizer.pad_token_id or 0, local.device)))
+    assert isinstance(found, torch.Tensor)
+    return found
+
+
 def run_kto(
-    local: LocalModel, rows: Sequence[Labelled], settings: KtoSettings, folder: Path, progress: Progress | None = None
+    local: LocalModel,
+    rows: Sequence[Labelled],
+    settings: KtoSettings,
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    shard: bool = False,
 ) -> KtoReport:
-    """Trains `local.model` in place. The reference is the model as it is given.
+    """Trains `local.model` in place. The reference is the model as it is given. `shard`: spread the weights over the processes.
 
     Raises `TrainingError` where nothing fits, `RunFileError` for an option without effect."""
+    check_shard(shard)
     objective = settings.objective()
     data = encode_rows(local, rows, min(settings.max_tokens, local.context), objective.loss.baseline, settings.seed)
     classes, weights = _classes(data, settings, objective), relative(data.weights, local.device)
-    pad_id = local.tokenizer.pad_token_id or 0
-
-    def logps(batch: list[int]) -> tuple[torch.Tensor, ...]:
-        own, other = [data.own[i] for i in batch], [] if data.other is None else [data.other[i] for i in batch]
-        found = pair_logps(local.model, own, other, pad_id, local.device)
-        return found if other else found[:1]
-
     precision = resolve(settings.precision, local.device)
     key = digest_of(["kto", local.digest, data.keys, data.weights, data.desirable, vars_of(settings), precision])
     told = named(local)
     plan = [b for epoch in range(settings.epochs) for b in batches(data.lengths(), settings.batch_tokens, settings.seed, epoch)]
-    with computing_in(local.model, precision) as master:
+    with placed(local, precision, shard) as place:
+
+        def logps(batch: list[int]) -> tuple[torch.Tensor, ...]:
+            other = [] if data.other is None else [data.other[i] for i in batch]
+            return torch.split(_sums(place, [data.own[i] for i in batch], other), len(batch))
+
         reference = reference_logps(local, data, logps, folder / "reference.jsonl", settings.batch_tokens, precision)
         check_start(local, logps, reference, precision)
-        step_loss = _step_loss(local, objective, data, weights, reference)
+        step_loss = _step_loss(place, objective, data, weights, reference)
         state = load_checkpoint(folder, key)
-        metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, master)
+        metrics = run_loop(place.local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, place.master)
     return KtoReport(
         steps=len(plan),
         rows=len(data.own),

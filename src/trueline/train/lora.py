@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from trueline.core.clock import generator
+from trueline.data.jsonl import write_json
+from trueline.engine.folders import BASE, weights_digest
 from trueline.engine.loading import LocalModel
+from trueline.engine.vocabulary import vocabulary_digest
+from trueline.errors import RunFileError
+from trueline.train.saving import written
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +30,23 @@ class LoraSettings:
 
 
 def put_on(local: LocalModel, settings: LoraSettings) -> LocalModel:
-    """The same model with trainable adapters, everything else frozen."""
+    """The same model with trainable adapters, everything else frozen. Raises `RunFileError` for a rank above the width of every layer: such
+    adapters hold more numbers than the weights that they stand in for."""
     from peft import LoraConfig, get_peft_model
 
+    widest = max((min(p.shape) for p in local.model.parameters() if p.dim() == 2), default=0)
+    if settings.r > widest:
+        what = f"lora rank {settings.r} is above {widest}, the narrow side of the model's largest layer"
+        raise RunFileError(what, remedy="lower the rank, e.g. 16, or train all weights without lora")
     config = LoraConfig(r=settings.r, lora_alpha=settings.alpha, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM")
-    wrapped: Any = get_peft_model(local.model, config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft's own use of a name that transformers is about to change
+        wrapped: Any = get_peft_model(local.model, config)
+    for name, p in wrapped.named_parameters():
+        if "lora_A" in name:  # peft draws them from the global source, in the order of a set, which no run has twice
+            source = torch.Generator().manual_seed(generator(0, "lora", name).getrandbits(48))
+            drawn = torch.nn.init.kaiming_uniform_(torch.empty(p.shape), a=math.sqrt(5), generator=source)
+            p.data.copy_(drawn)
     return replace(local, model=_Unwrapped(wrapped))
 
 
@@ -42,7 +64,11 @@ def save_adapter(local: LocalModel, folder: Path) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     wrapped = local.model.wrapped
     wrapped.peft_config["default"].base_model_name_or_path = str(local.path.resolve())
-    wrapped.save_pretrained(beside, safe_serialization=True)
+    with written(beside):
+        wrapped.save_pretrained(beside, safe_serialization=True)
+        if local.path.is_dir():
+            known = {"weights": weights_digest(local.path, (".safetensors",)), "vocabulary": vocabulary_digest(local.tokenizer)}
+            write_json(beside / BASE, known)
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(beside, folder)
 

@@ -13,15 +13,15 @@ from typing import Any
 
 import torch
 
-from trueline.errors import TrainingError
+from trueline.errors import RunFileError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def resolve(name: str, device: torch.device) -> str:
-    """float32 or bfloat16; `auto` is bfloat16 where the processor multiplies it natively. Raises `TrainingError` for another name."""
+    """float32 or bfloat16; `auto` is bfloat16 where the processor multiplies it natively. Raises `RunFileError` for another name."""
     if name not in PRECISIONS:
-        raise TrainingError(f"unknown precision {name!r}, expected one of {', '.join(PRECISIONS)}", remedy="mend `precision`")
+        raise RunFileError(f"unknown precision {name!r}, expected one of {', '.join(PRECISIONS)}", remedy="mend `precision`")
     if name != "auto":
         return name
     if device.type == "cuda":

@@ -23,7 +23,8 @@ from trueline.charter.digests import digest_of
 from trueline.core.records import Preference
 from trueline.engine.encoder import encode, load_encoder
 from trueline.engine.folders import check_folder, read_json, weights_digest
-from trueline.engine.loading import LocalModel
+from trueline.engine.loading import LocalModel, check_finite, quietly
+from trueline.engine.vocabulary import MARK, check_vocabulary
 from trueline.errors import TargetError, TrainingError
 from trueline.train.judged import of_pairs
 from trueline.train.loop import Progress
@@ -33,6 +34,7 @@ from trueline.train.reward_linear import LinearReward
 from trueline.train.reward_model import RewardModel, Scale, score
 from trueline.train.reward_text import TextMembers
 from trueline.train.saving import save_model
+from trueline.train.sharding import check_shard
 
 __all__ = ["RewardModel", "RewardSettings", "encoding", "load_reward", "run_reward", "save_reward", "score", "with_head"]
 
@@ -43,14 +45,22 @@ _TENSORS = ("columns", "centre", "factor", "grams_factor", "grams", "dense", "th
 
 
 def run_reward(
-    local: LocalModel, pairs: Sequence[Preference], settings: RewardSettings, folder: Path, progress: Progress | None = None
+    local: LocalModel,
+    pairs: Sequence[Preference],
+    settings: RewardSettings,
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    shard: bool = False,
 ) -> MemberReport:
-    """Trains one model made by `with_head` on pairs, in place and without calibration. Raises `TrainingError` where nothing fits."""
+    """Trains one model made by `with_head` on pairs, in place and without calibration. `shard`: spread its weights over the processes. Raises
+    `TrainingError` where nothing fits."""
+    check_shard(shard)
     limit = min(settings.max_tokens, local.context)
     data = encode_groups(local, of_pairs(pairs), limit)
     if not data.rows:
         raise TrainingError(f"none of {len(pairs)} pairs fits {limit} tokens", remedy="raise max_tokens")
-    return train_member(local, data, settings, folder, progress)
+    return train_member(local, data, settings, folder, progress, shard=shard)
 
 
 def encoding(name: str) -> tuple[Encode, tuple[str, str]]:
@@ -161,12 +171,12 @@ def _causal(folder: Path) -> LocalModel:
     import transformers
 
     check_folder(folder)
-    transformers.utils.logging.disable_progress_bar()
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, trust_remote_code=False, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
+        with quietly():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
+                folder, dtype=torch.float32, trust_remote_code=False, use_safetensors=True, local_files_only=True, output_loading_info=True
+            )
     except Exception as e:  # noqa: BLE001  # whatever a malformed config makes transformers raise
         why = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
         raise TargetError(f"cannot load {folder}: {why}", remedy="save the reward model again") from None
@@ -174,6 +184,8 @@ def _causal(folder: Path) -> LocalModel:
     if lacking:
         what = f"{folder} lacks weights that its config.json promises ({len(lacking)}, e.g. {lacking[0]})"
         raise TargetError(what, remedy="save the reward model again")
+    check_vocabulary(getattr(model.config, MARK, None), tokenizer, folder)
+    check_finite(model, folder)
     place = "cuda" if torch.cuda.is_available() else "cpu"
     return LocalModel(model.eval().to(place), tokenizer, folder, weights_digest(folder), frozenset(), ())
 

@@ -24,14 +24,17 @@ from trueline.engine.loading import LocalModel
 from trueline.errors import TrainingError
 from trueline.train.batching import Row, batches, make_row, pad
 from trueline.train.checkpoint import load_checkpoint
+from trueline.train.distributed import from_main, share_of
 from trueline.train.judged import LOSS_OF, Judged, conversations_of, split_judged
 from trueline.train.layout import Group, lay_out
-from trueline.train.loop import LoopSettings, Progress, run_loop
-from trueline.train.precision import computing_in, resolve
+from trueline.train.loop import LoopSettings, Progress, StepLoss, run_loop
+from trueline.train.precision import resolve
 from trueline.train.reward_model import Conversation, RewardModel, calibrated, centred, check_debias
 from trueline.train.sft import TrainReport, vars_of
+from trueline.train.sharding import Placed, check_shard, placed
 from trueline.train.shared import hidden_of, proven
 
+THRESHOLDS = "ordinal_thresholds"  # the parameter of a rating's cuts, while it is trained
 SAMPLE = 512  # training replies on which a member's centre and scale are measured
 
 
@@ -156,41 +159,57 @@ class MemberReport(TrainReport):
     sharing: str = ""
 
 
+def _step_loss(place: Placed, data: Encoded, settings: RewardSettings, shared: bool, mean_weight: float) -> StepLoss:
+    """The loss of a batch of groups: the mean of weight times loss, this process's share of it; and what is told of all of it."""
+    local = place.local
+    pad_id = local.tokenizer.pad_token_id or 0
+
+    def found(groups: Sequence[Sequence[Row]]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(rewards, thresholds)."""
+        free = getattr(local.model, THRESHOLDS, None)
+        of = shared_rewards(local, groups, pad_id) if shared else rewards(local, [r for g in groups for r in g], pad_id)
+        return of, None if free is None else ordered_thresholds(free)
+
+    def step_loss(batch: list[int]) -> tuple[torch.Tensor, dict[str, float]]:
+        share = share_of(batch)
+        rows = [data.rows[i] for i in share.rows]
+        own, thresholds = place.whole(lambda: found([data.groups[i] for i in share.rows]))
+        losses = LOSS_OF[settings.loss](own, rows, thresholds, settings.margin)
+        w = torch.tensor([r.weight / mean_weight for r in rows], device=own.device)
+        every = share.whole(own)
+        told = {"reward_spread": float(every.std(correction=0))}
+        if settings.loss == "bradley-terry":
+            c, r = every[0::2], every[1::2]
+            told = {"accuracy": float((c > r).float().mean()), "difference": float((c - r).mean())}
+        return share.counted((losses * w).sum() / len(batch)), told
+
+    return step_loss
+
+
 def train_member(
-    local: LocalModel, data: Encoded, settings: RewardSettings, folder: Path, progress: Progress | None = None
+    local: LocalModel, data: Encoded, settings: RewardSettings, folder: Path, progress: Progress | None = None, *, shard: bool = False
 ) -> MemberReport:
-    """Trains a model made by `with_head` in place. Raises `TrainingError` where no row has a weight."""
-    pad_id, levels = local.tokenizer.pad_token_id or 0, max(r.level for r in data.rows) + 1
+    """Trains a model made by `with_head` in place. `shard`: spread its weights over the processes. Raises `TrainingError` where no row has
+    a weight."""
+    levels = max(r.level for r in data.rows) + 1
     weights = [r.weight for r in data.rows]
     mean_weight = sum(weights) / len(weights)
     if mean_weight <= 0:
         raise TrainingError(f"all {len(weights)} weights are 0, so nothing is learnt", remedy="give a row a weight above 0")
-    shared, why = can_share_rewards(local, data, settings)
+    shared, why = from_main(lambda: can_share_rewards(local, data, settings))
     free = torch.nn.Parameter(torch.linspace(-1, 0, levels - 1, device=local.device)) if levels > 1 else None
     if free is not None:
-        local.model.register_parameter("ordinal_thresholds", free)  # so that loop and checkpoint know it
-
-    def step_loss(batch: list[int]) -> tuple[torch.Tensor, dict[str, float]]:
-        groups, rows = [data.groups[i] for i in batch], [data.rows[i] for i in batch]
-        found = shared_rewards(local, groups, pad_id) if shared else rewards(local, [r for g in groups for r in g], pad_id)
-        losses = LOSS_OF[settings.loss](found, rows, ordered_thresholds(free) if free is not None else None, settings.margin)
-        w = torch.tensor([r.weight / mean_weight for r in rows], device=local.device)
-        told = {"reward_spread": float(found.detach().std(correction=0))}
-        if settings.loss == "bradley-terry":
-            c, r = found[0::2].detach(), found[1::2].detach()
-            told = {"accuracy": float((c > r).float().mean()), "difference": float((c - r).mean())}
-        return (losses * w).mean(), told
-
+        local.model.register_parameter(THRESHOLDS, free)  # so that loop and checkpoint know it
     sizes = [(len(g[0].prompt) + sum(len(r.completion) for r in g)) if shared else sum(map(len, g)) for g in data.groups]
     plan = [b for epoch in range(settings.epochs) for b in batches(sizes, settings.batch_tokens, settings.seed, epoch)]
     precision = resolve(settings.precision, local.device)
     key = digest_of(["reward", local.digest, data.key(), vars_of(settings), shared, precision])
-    with computing_in(local.model, precision) as master:
-        state = load_checkpoint(folder, key)
-        metrics = run_loop(local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, master)
+    with placed(local, precision, shard) as place:
+        state, step_loss = load_checkpoint(folder, key), _step_loss(place, data, settings, shared, mean_weight)
+        metrics = run_loop(place.local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, place.master)
     thresholds = tuple(ordered_thresholds(free).tolist()) if free is not None else ()
     if free is not None:
-        del local.model.ordinal_thresholds
+        delattr(local.model, THRESHOLDS)
     sharing = f"{'yes' if shared else 'no'}: {why}"
     return MemberReport(len(plan), len(data.rows), data.too_long, metrics, thresholds, sharing)
 
@@ -227,8 +246,12 @@ def train_causal(
     settings: RewardSettings,
     folder: Path,
     progress: Callable[[int], Progress | None] = lambda _: None,
+    *,
+    shard: bool = False,
 ) -> tuple[RewardModel, TrainReport, dict[str, object]]:
-    """Trains all members, calibrates, and says what was chosen. `progress` of each member. Raises `TrainingError` where nothing fits."""
+    """Trains all members, calibrates, and says what was chosen. `progress` of each member; `shard`: spread the weights over the processes.
+    Raises `TrainingError` where nothing fits."""
+    check_shard(shard)
     combine(settings.combine, settings.penalty)
     data = encode_groups(local, rows, min(settings.max_tokens, local.context))
     if not data.rows:
@@ -244,7 +267,9 @@ def train_causal(
     for k in range(settings.members):
         headed = with_head(local, settings.seed * 1000 + k if settings.members > 1 else settings.seed)
         mine = replace(settings, seed=settings.seed * 1000 + k if settings.members > 1 else settings.seed, members=1)
-        reports.append(train_member(headed, data, mine, folder / f"member-{k}" if settings.members > 1 else folder, progress(k)))
+        reports.append(
+            train_member(headed, data, mine, folder / f"member-{k}" if settings.members > 1 else folder, progress(k), shard=shard)
+        )
         models.append(headed)
     members = CausalMembers(tuple(models))
     every = max(1, len(rest) // SAMPLE)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from trueline.charter.parse import read_yaml, validate
 from trueline.errors import RunFileError
+from trueline.train.policy.settings import PolicySettings
 
 
 def _no_truth(value: Any) -> Any:
@@ -21,6 +22,7 @@ def _no_truth(value: Any) -> Any:
 Number = BeforeValidator(_no_truth)
 Positive = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
 AtLeastZero = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Number, Field(gt=0, le=1, allow_inf_nan=False)]  # of learning: Adam moves every weight by about as much
 Count = Annotated[int, Number, Field(ge=1)]
 
 
@@ -65,7 +67,7 @@ class SftStage(Part):
 
     method: Literal["sft"]
     epochs: Count = 2
-    lr: Positive = 1e-3
+    lr: Rate = 1e-3
     batch_tokens: Count = 4096
     mix: Annotated[float, Field(ge=0, lt=1)] = 0.25
     turns: Literal["last", "all"] = "last"
@@ -88,7 +90,7 @@ class DpoStage(Part):
     margin_weight: AtLeastZero | None = None
     sft_weight: AtLeastZero | None = None
     epochs: Count = 1
-    lr: Positive = 2e-4
+    lr: Rate = 2e-4
     batch_tokens: Count = 4096
     samples: Annotated[int, Field(ge=0, le=16)] = 1
     sample_from: Literal["current", "start"] = "current"
@@ -100,6 +102,37 @@ class DpoStage(Part):
     def loss_options(self) -> dict[str, float | None]:
         """The options of the loss by name."""
         return {name: getattr(self, name) for name in ("beta", "label_smoothing", "gamma", "margin_weight", "sft_weight")}
+
+
+class PolicyStage(Part):
+    """Reinforcement learning on the teach probes. `reward`: charter (its grader), preferences (a reward model of data.preferences, trained
+    with `reward_epochs` and `reward_lr`), or a folder of `train reward`. `held_out`: share of the prompts that only measure; all else
+    as in `train.policy.settings.PolicySettings`; a reply may have `evaluate.max_tokens` tokens."""
+
+    method: Literal["grpo", "rloo", "ppo"]
+    variant: str | None = None
+    reward: str = "charter"
+    reward_epochs: Count | None = None
+    reward_lr: Rate | None = None
+    steps: Count = 20
+    prompts: Count = 8
+    samples: Count | None = None
+    temperature: Positive = 1.0
+    lr: Rate = 1e-5
+    kl_weight: AtLeastZero | None = None
+    kl_budget: Positive | None = 10.0
+    held_out: Annotated[float, Number, Field(ge=0, lt=0.9)] = 0.1
+    measure_every: Count = 2
+    batch_tokens: Count = 16384
+    precision: Precision = "auto"
+    lora: LoraPart | None = None
+
+    def settings(self, seed: int, max_new_tokens: int) -> PolicySettings:
+        """Of the trainer. Raises `RunFileError` for an unknown name and an option without effect."""
+        same = ("variant", "steps", "prompts", "samples", "temperature", "lr", "kl_budget", "measure_every", "batch_tokens", "precision")
+        options = {"kl_weight": self.kl_weight} if self.kl_weight is not None else {}
+        more = {name: getattr(self, name) for name in same}
+        return PolicySettings(self.method, options=options, max_new_tokens=max_new_tokens, seed=seed, **more)
 
 
 class SearchStage(Part):
@@ -138,9 +171,20 @@ class RunFile(Part):
     prompt: PromptPart = PromptPart()
     teacher: str | None = None
     data: DataPart = DataPart()
-    stages: Annotated[tuple[Annotated[SftStage | DpoStage | SearchStage, Field(discriminator="method")], ...], Field(min_length=1)]
+    stages: Annotated[
+        tuple[Annotated[SftStage | DpoStage | PolicyStage | SearchStage, Field(discriminator="method")], ...], Field(min_length=1)
+    ]
     evaluate: EvaluatePart = EvaluatePart()
     gate: GatePart = GatePart()
+
+
+def _check_policy(stage: PolicyStage, run: RunFile) -> None:
+    stage.settings(run.seed, run.evaluate.max_tokens)
+    if stage.reward == "preferences" and run.data.preferences is None:
+        raise RunFileError("reward: preferences has nothing to learn from", remedy="name data.preferences, or take another reward")
+    for name in ("reward_epochs", "reward_lr"):
+        if getattr(stage, name) is not None and stage.reward != "preferences":
+            raise RunFileError(f"{name} has no effect with reward: {stage.reward}", remedy="remove it, or take reward: preferences")
 
 
 def read_run_file(path: Path) -> RunFile:
@@ -159,6 +203,8 @@ def read_run_file(path: Path) -> RunFile:
                     raise RunFileError(what, remedy="name a file of preferences with margins, or remove it")
                 if stage.samples == 0 and run.data.preferences is None:
                     raise RunFileError("dpo with samples: 0 and no data.preferences has nothing to learn from", remedy="give one of them")
+            if isinstance(stage, PolicyStage):
+                _check_policy(stage, run)
             if isinstance(stage, SftStage) and stage.mix and run.data.helpful is None:
                 raise RunFileError(f"mix: {stage.mix} has no effect without data.helpful", remedy="name a file or set mix: 0")
             if isinstance(stage, SftStage) and not run.data.demonstrations and run.data.helpful is None:
@@ -169,8 +215,10 @@ def read_run_file(path: Path) -> RunFile:
             raise RunFileError(e.what, remedy=e.remedy, file=path, line=line) from None
     kinds = {s.method for s in run.stages}
     line = document.lines.get(("data",), 1)
-    if run.data.preferences and "dpo" not in kinds:
-        raise RunFileError("data.preferences has no effect without a dpo stage", remedy="add one or remove it", file=path, line=line)
+    learns = any(isinstance(s, DpoStage) or (isinstance(s, PolicyStage) and s.reward == "preferences") for s in run.stages)
+    if run.data.preferences and not learns:
+        what = "data.preferences has no effect without a dpo stage or a reward of preferences"
+        raise RunFileError(what, remedy="add one or remove it", file=path, line=line)
     if run.data.held_out and not run.data.preferences:
         raise RunFileError("data.held_out has no effect without data.preferences", remedy="name a file", file=path, line=line)
     if "search" in kinds and len(kinds) > 1:

@@ -17,6 +17,7 @@ from trueline.charter.digests import digest_of
 from trueline.charter.probe_files import mend_tail
 from trueline.charter.turns import Message
 from trueline.core.chat import ChatModel, ChatRequest, Sampling
+from trueline.data.conversations import blank
 from trueline.data.jsonl import read_jsonl
 from trueline.errors import DataError, ModelError
 from trueline.models.wire import RequestRefused
@@ -107,6 +108,7 @@ class Asker:
             return Answer("", refused=str(e))
         refused = "the provider's own filter stopped it" if reply.blocked else ""
         text = reply.text.encode("utf-8", "replace").decode("utf-8").strip()  # half a character cannot be written
+        text = "" if blank(text) else text  # marks without ink are no words
         return Answer(text, reply.finish_reason == "length", refused, reply.input_tokens, reply.output_tokens)
 
 

@@ -23,6 +23,7 @@ from trueline.algos.stats.overoptimisation import FEWEST_PROMPTS, Measurement, S
 from trueline.core.ports import Reward
 from trueline.engine.loading import LocalModel
 from trueline.errors import RunFileError, TrainingError
+from trueline.train.distributed import main
 from trueline.train.policy.rollout import Asked, Rollout, roll_out
 from trueline.train.rewarding import Composed, Scored
 from trueline.train.scoring import scores_of
@@ -46,16 +47,20 @@ class HeldOut:
         return StopSettings(self.looks, kl_budget=self.kl_budget)
 
 
-def checked(held_out: HeldOut) -> HeldOut:
-    """The same, or `RunFileError` where over-optimisation could not be decided on so little."""
-    if held_out.reward is None:
-        return held_out
-    if len(held_out.prompts) < FEWEST_PROMPTS:
-        what = f"{len(held_out.prompts)} held-out prompts, expected at least {FEWEST_PROMPTS}: fewer cannot show over-optimisation"
+def check_decidable(prompts: int, looks: int) -> None:
+    """Raises `RunFileError` where over-optimisation could not be decided on so many held-out prompts and measurements."""
+    if prompts < FEWEST_PROMPTS:
+        what = f"{prompts} held-out prompts, expected at least {FEWEST_PROMPTS}: fewer cannot show over-optimisation"
         raise RunFileError(what, remedy="hold out more prompts, or give no held-out reward")
-    if held_out.looks < LEAST_LOOKS:
-        what = f"{held_out.looks} measurements planned, expected at least {LEAST_LOOKS}: fewer cannot show over-optimisation"
+    if looks < LEAST_LOOKS:
+        what = f"{looks} measurements planned, expected at least {LEAST_LOOKS}: fewer cannot show over-optimisation"
         raise RunFileError(what, remedy="lower measure_every, or give no held-out reward")
+
+
+def checked(held_out: HeldOut) -> HeldOut:
+    """The same, or `RunFileError` where there is a reward to judge by and too little to judge on."""
+    if held_out.reward is not None:
+        check_decidable(len(held_out.prompts), held_out.looks)
     return held_out
 
 
@@ -95,14 +100,15 @@ class Record:
         """`done`: rollouts of the checkpoint that is gone on from; None: the run begins, and what an earlier one left is not its own."""
         self._path, self.held_out = folder / FILE, held_out
         self.history = [] if done is None else [m for m in _read(self._path) if m.step <= done]
-        beside = self._path.with_name(FILE + ".part")
-        beside.write_text("".join(_line(m) for m in self.history), encoding="utf-8")
-        os.replace(beside, self._path)
+        if main():
+            beside = self._path.with_name(FILE + ".part")
+            beside.write_text("".join(_line(m) for m in self.history), encoding="utf-8")
+            os.replace(beside, self._path)
 
     def add(self, m: Measurement) -> None:
         """Keeps a look."""
         self.history.append(m)
-        with self._path.open("a", encoding="utf-8") as f:
+        with open(self._path if main() else os.devnull, "a", encoding="utf-8") as f:
             f.write(_line(m))
 
     def verdict(self) -> str | None:

@@ -14,6 +14,7 @@ from trueline.engine.loading import LocalModel
 from trueline.engine.sampling import generate
 from trueline.engine.templates import PLAIN_STOP, encode_prompt
 from trueline.errors import TrainingError
+from trueline.train.distributed import listed, rank, run_of, size
 from trueline.train.layout import Group
 from trueline.train.policy.likelihood import by_reply
 
@@ -77,12 +78,14 @@ def roll_out(
     local: LocalModel, asked: Asked, chosen: Sequence[int], samples: int, most: int, temperature: float, seed: int, *names: str
 ) -> Rollout:
     """`samples` replies of at most `most` tokens to each of the prompts `chosen`. Seed and names decide the draws, nothing else does: a
-    resumed run draws what it would have drawn."""
+    resumed run draws what it would have drawn. Several processes draw the replies to a run of the prompts each."""
     source = generator(seed, "rollout", *names)
     # without a chat template a reply ends where the next turn would begin
     stop = () if local.tokenizer.chat_template else (PLAIN_STOP,)
     plan = [Sampling(temperature, max_tokens=most, stop=stop, seed=source.getrandbits(48)) for _ in range(len(chosen) * samples)]
-    made = generate(local, [asked.ids[i] for i in chosen for _ in range(samples)], plan)
+    mine = [k * samples + j for k in run_of(len(chosen), rank(), size()) for j in range(samples)]
+    own = generate(local, [asked.ids[chosen[k // samples]] for k in mine], [plan[k] for k in mine]) if mine else []
+    made = listed(own)
     replies = [(*m.ids, *(() if m.end is None else (m.end,))) for m in made]
     groups = [Group(asked.ids[i], tuple(replies[k * samples : (k + 1) * samples])) for k, i in enumerate(chosen)]
     conversations = [

@@ -1,5 +1,6 @@
 """PPO, GRPO and RLOO: in order, for every rollout: draw replies, reward them, their log-probabilities under the model at step 0, advantages,
-optimiser steps, multipliers and penalty; every few rollouts a measurement on held-out prompts, which may stop the run; a checkpoint.
+optimiser steps, multipliers and penalty; every few rollouts a measurement on held-out prompts, which may stop the run; a checkpoint. Several processes draw, score and compute a run of
+the prompts each; advantages are of the whole rollout.
 
 The old log-probabilities are the sampler's own, what the replies were drawn by; in bfloat16 the trainer's. How far the two differ is measured at
 every rollout (`gap_mean`, `gap_max`, nats a token). Left out on purpose: rollouts older than the weights (asynchrony), replay.
@@ -8,6 +9,7 @@ every rollout (`gap_mean`, `gap_max`, nats a token). Left out on purpose: rollou
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +22,7 @@ from trueline.core.ports import Reward
 from trueline.engine.loading import LocalModel
 from trueline.errors import RunFileError, TrainingError
 from trueline.train.checkpoint import load_checkpoint
+from trueline.train.distributed import begin_alike, check_alike, from_main, main, wait
 from trueline.train.loop import LoopSettings, Progress, Stepper, forget_after, ready
 from trueline.train.policy.evidence import HeldOut, Record, checked
 from trueline.train.policy.likelihood import proven_groups
@@ -77,13 +80,15 @@ def run_policy(
     measured = ask(local, held_out, settings.max_new_tokens)
     tested = checked(HeldOut(measured, held_out_reward, looks_of(settings), settings.kl_budget))
     _dry_run(local, asked, reward, tested, settings)
-    shares = _shares(local, asked, settings)
+    shares = from_main(lambda: _shares(local, asked, settings))
     precision = resolve(settings.precision, local.device)
     told = [asked.ids, measured.ids, list(identity), reward.identity(), asdict(settings), held_out_reward is not None, precision]
     key = digest_of(["policy", local.digest, told, None if critic is None else critic.digest])
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         master = stack.enter_context(computing_in(local.model, precision))
+        begin_alike(master.weights.values())
+        master.push()
         trainer = PolicyTrainer(local, asked, reward, settings, folder, tested, critic, shares, key)
         rate = LoopSettings(settings.lr, settings.warmup, decay=False)
         total = settings.steps * settings.epochs * settings.minibatches
@@ -93,7 +98,9 @@ def run_policy(
             valuer = Stepper(own, replace(rate, lr=settings.value_lr or settings.lr), folder, key, total)
             ready(trainer.critic.model)
         ready(local.model)
-        report = _loop(trainer, stepper, valuer, load_checkpoint(folder, key), progress)
+        state = load_checkpoint(folder, key)
+        check_alike("run or checkpoint", [key, 0 if state is None else state["step"]])
+        report = _loop(trainer, stepper, valuer, state, progress)
         local.model.eval()
     return report
 
@@ -124,14 +131,15 @@ def _shares(local: LocalModel, asked: Asked, s: PolicySettings) -> tuple[bool, s
 
 def _begun(trainer: PolicyTrainer, stepper: Stepper, resumed: int | None) -> Record | None:
     """The measurements of the run, the one before its first step among them; of an earlier run in the folder nothing is left."""
-    if resumed is None:
+    if resumed is None and main():
         (trainer.folder / BEST).unlink(missing_ok=True)
     if not len(trainer.held_out.prompts):
         return None
     record = Record(trainer.folder, trainer.held_out, resumed)
     if not record.history:
         look = trainer.look(0)
-        keep_best(trainer.folder, stepper.master.weights, 0, trainer.key)
+        if main():
+            keep_best(trainer.folder, stepper.master.weights, 0, trainer.key)
         record.add(look)
     return record
 
@@ -142,11 +150,17 @@ def _loop(
     s, folder, done, metrics = trainer.settings, trainer.folder, 0, dict[str, float]()
     if state is not None:
         stepper.restore(state)
-        done, metrics = trainer.restore(state, valuer), dict(state["metrics"])
-    forget_after(folder / "metrics.jsonl", done)
+        try:
+            done, metrics = trainer.restore(state, valuer), dict(state["metrics"])
+        except (LookupError, TypeError, AttributeError) as e:
+            what = f"this checkpoint is damaged: it is no state of a rollout ({type(e).__name__}: {str(e)[:40]})"
+            raise TrainingError(what, remedy="remove it to start over", file=folder / "checkpoint.pt") from None
+    path = folder / "metrics.jsonl"
+    if main():
+        forget_after(path, done)
     record = _begun(trainer, stepper, None if state is None else done)
     stopped = _stop(record, s, metrics)
-    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
+    with open(path if main() else os.devnull, "a", encoding="utf-8") as log:
         while done < s.steps and stopped is None:
             metrics = trainer.learn(done, stepper, valuer)
             done += 1
@@ -156,7 +170,7 @@ def _loop(
                 progress(done, s.steps, metrics["reward"])
             if record is not None and (done % s.measure_every == 0 or done == s.steps):
                 look = trainer.look(done)
-                if record.best(look):
+                if record.best(look) and main():
                     keep_best(folder, stepper.master.weights, done, trainer.key)
                 record.add(look)
             stopped = _stop(record, s, metrics)
@@ -164,7 +178,9 @@ def _loop(
     kept = done
     # with a held-out reward the best measured weights are kept in any case: a proxy that deceives a little is no reason to stop
     if record is not None and (stopped is not None or trainer.held_out.reward is not None):
+        wait()  # until it is written
         kept = take_best(folder, stepper.master, trainer.key)
+        wait()  # until all have read it: the command takes it away
     return PolicyReport(
         steps=done,
         rows=len(trainer.asked),

@@ -58,6 +58,9 @@ class PolicySettings:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise RunFileError(f"{name} must be finite and above 0, got {value}", remedy=f"mend {name}")
+        if not 0.01 <= self.temperature <= 10:
+            what = f"temperature must be from 0.01 to 10, got {self.temperature}: beyond, replies are all alike or all noise"
+            raise RunFileError(what, remedy="1 draws by the model's own probabilities")
         if not 0 <= self.warmup < 1:
             raise RunFileError(f"warmup must lie in [0, 1), got {self.warmup}", remedy="it is a share of the steps")
         if self.method != "ppo" and self.group < 2:

@@ -14,6 +14,7 @@ from trueline.core.clock import generator
 from trueline.data.jsonl import write_json
 from trueline.engine.loading import LocalModel
 from trueline.train.checkpoint import recalled
+from trueline.train.distributed import from_main, gathered, share_of, summed
 from trueline.train.loop import Stepper
 from trueline.train.policy.evidence import HeldOut, measure, reply_kl
 from trueline.train.policy.likelihood import by_reply, fastest, laid_out, picked
@@ -26,6 +27,7 @@ from trueline.train.reference import named
 from trueline.train.rewarding import Composed
 
 SHARING = "replies_a_row.json"
+TIMED = 2  # groups on which the ways of sharing a row are timed: enough to tell them apart, and soon done
 
 
 class PolicyTrainer:
@@ -54,7 +56,7 @@ class PolicyTrainer:
         self.control = AdaptiveKl(self.options.kl_weight, kl, settings.horizon) if kl is not None else None
         self.held_out = held_out
         self.precision = resolve(settings.precision, local.device)
-        self.per_row, self.why = self._sharing(*shares)
+        self.per_row, self.why = from_main(lambda: self._sharing(*shares))
         self._round: tuple[int, list[int]] = (-1, [])
 
     def _sharing(self, right: bool, why: str) -> tuple[int, str]:
@@ -67,7 +69,7 @@ class PolicyTrainer:
             return int(known["replies_a_row"]), str(known["why"])
         groups = specimens(self.asked, s.group, s.max_new_tokens, s.prompts)
         first = next(parted(groups, s.batch_tokens, 1))
-        best, times = fastest(self.local.model, [groups[i] for i in first], self.pad_id, self.local.device, s.temperature)
+        best, times = fastest(self.local.model, [groups[i] for i in first[:TIMED]], self.pad_id, self.local.device, s.temperature)
         found = best, f"{why}; {times}"
         write_json(path, {"key": self.key, "replies_a_row": found[0], "why": found[1]})
         return found
@@ -143,28 +145,35 @@ class PolicyTrainer:
         sums = {"clip_share": 0.0, "tokens": 0.0}
         for epoch in range(s.epochs):
             for part in minibatches(batch, s.minibatches, s.seed, str(step), str(epoch)):
-                rows = batch.rows(part)
+                rows, share = batch.rows(part), share_of(part)
                 norm = Norm(len(rows), int(batch.rollout.keep[rows].sum()), s.max_new_tokens)
                 gap = {"gap_mean": 0.0, "gap_max": 0.0, "tokens": 0.0}
-                for micro in microbatches(batch, part, s.batch_tokens, 1 if self.critic is not None else self.per_row):
+                for micro in microbatches(batch, share.rows, s.batch_tokens, 1 if self.critic is not None else self.per_row):
                     groups, own = [batch.rollout.groups[g] for g in micro], batch.rows(micro)
                     layout = laid_out(groups, self.per_row, self.pad_id, self.local.device)
                     logps = by_reply(picked(self.local.model, layout, self.per_row, s.temperature), groups)[0]
                     loss, found = policy_loss(batch, own, logps, self.variant, self.options, norm)
-                    stepper.backward(loss, own)
+                    stepper.backward(share.counted(loss), own, alone=True)
                     if self.critic is not None and valuer is not None:
                         values = values_of(self.critic, groups, self.pad_id)
-                        valuer.backward(value_loss(batch, own, values, self.options, norm), own)
+                        valuer.backward(share.counted(value_loss(batch, own, values, self.options, norm)), own, alone=True)
+                    if not share.counts:
+                        continue
                     gap = {k: max(v, found[k]) if k == "gap_max" else v + found[k] for k, v in gap.items()}
                     sums = {k: v + found[k] for k, v in sums.items()}
                 if not norms:  # before any step of this rollout: sampler and trainer are the same weights
-                    told |= {"gap_mean": gap["gap_mean"] / gap["tokens"], "gap_max": gap["gap_max"]}
+                    largest = float(gathered(torch.tensor([gap["gap_max"]], dtype=torch.float64)).max())
+                    told |= {"gap_mean": summed(gap["gap_mean"]) / summed(gap["tokens"]), "gap_max": largest}
                 norms.append(stepper.descend(rows))
                 if valuer is not None:
                     valuer.descend(rows)
         if not norms:
             return {"updates": 0.0}
-        return {**told, "gradient_norm": sum(norms) / len(norms), "clip_share": sums["clip_share"] / max(1.0, sums["tokens"])}
+        return {
+            **told,
+            "gradient_norm": sum(norms) / len(norms),
+            "clip_share": summed(sums["clip_share"]) / max(1.0, summed(sums["tokens"])),
+        }
 
     def look(self, step: int) -> Any:
         """A measurement on the held-out prompts."""

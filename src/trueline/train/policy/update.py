@@ -12,6 +12,7 @@ from trueline.algos.advantages import OF_GROUPS, gae, whitened
 from trueline.algos.losses.policy import KL, RATIOS, clipped, clipped_value, shares
 from trueline.algos.losses.policy_variants import PolicyOptions, Variant
 from trueline.core.clock import generator
+from trueline.train.distributed import share_of
 from trueline.train.layout import Group
 from trueline.train.policy.rollout import Rollout
 
@@ -138,7 +139,10 @@ def value_loss(batch: Batch, rows: Sequence[int], values: Tensor, options: Polic
 
 
 def chunks(groups: Sequence[Group], budget: int, per_row: int, of: Callable[[list[Group]], Tensor]) -> Tensor:
-    """`of` over parts of the groups (`parted`), put together again: (replies, longest)."""
-    out = [of([groups[i] for i in part]) for part in parted(groups, budget, per_row)]
-    width = max(x.shape[1] for x in out)
-    return torch.cat([torch.nn.functional.pad(x, (0, width - x.shape[1])) for x in out])
+    """`of`, which carries no gradient, over parts of the groups (`parted`), put together again: (replies, longest). Several processes compute
+    a run of the groups each."""
+    share = share_of(range(len(groups)))
+    own = [groups[i] for i in share.rows]
+    out = [of([own[i] for i in part]) for part in parted(own, budget, per_row)]
+    width = max(len(r) for g in groups for r in g.replies)
+    return share.whole(torch.cat([torch.nn.functional.pad(x, (0, width - x.shape[1])) for x in out]))
