@@ -6,6 +6,8 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 # Spinning OpenMP threads make a step several times slower on a busy machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
+# Processes that `make test` runs its files in.
+JOBS ?= 2
 
 .PHONY: demo test check bench proof slow clean
 
@@ -29,7 +31,7 @@ demo: $(VENV)/.train
 	$(BIN)/trueline demo $(DEMO_FLAGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest tests -m "not slow and not browser and not invariant" -rs
+	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadfile -m "not slow and not browser and not invariant" -rs
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest tests -m "slow or browser or invariant" -rs

@@ -12,15 +12,22 @@ FILES = sorted(SRC.rglob("*.py"))
 NAMES_THAT_NAME_NOTHING = {"utils", "util", "common", "helpers", "misc"}
 
 
-def light(code: str, limit: float) -> None:
-    """A fresh interpreter runs `code` in less than `limit` seconds of CPU; of eight tries the first that does counts, to leave out what the
-    machine does beside (one and the same code took 0.35 to 0.53 s on an idle virtual machine)."""
+BASE = "import asyncio, json, ssl, http.client, email.message, logging, dataclasses"
+
+
+def cpu_seconds(code: str) -> float:
     meter = f"import resource; {code}; u = resource.getrusage(resource.RUSAGE_SELF); print(u.ru_utime + u.ru_stime)"
-    took = []
-    while len(took) < 8 and (not took or min(took) >= limit):
-        done = subprocess.run([sys.executable, "-c", meter], capture_output=True, text=True, check=True)
-        took.append(float(done.stdout.strip().splitlines()[-1]))
-    assert min(took) < limit, took
+    done = subprocess.run([sys.executable, "-c", meter], capture_output=True, text=True, check=True)
+    return float(done.stdout.strip().splitlines()[-1])
+
+
+def light(code: str, times: float) -> None:
+    """A fresh interpreter runs `code` in less than `times` the CPU of importing the standard library's network modules (0.06 s where it was
+    written, 0.11 s on a slower host: seconds alone failed there with one and the same code). Of eight tries the first that does counts."""
+    took: list[float] = []
+    while len(took) < 8 and (not took or min(took) >= times):
+        took.append(cpu_seconds(code) / cpu_seconds(BASE))
+    assert min(took) < times, took
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
@@ -42,13 +49,13 @@ def test_sizes_and_names(path: Path) -> None:
 
 
 def test_import_and_help_are_light() -> None:
-    light("import trueline", 0.3)
-    light("from trueline.cli.main import run; run(['--help'])", 0.3)
+    light("import trueline", 1)
+    light("from trueline.cli.main import run; run(['--help'])", 3)
 
 
 def test_gateway_is_light_and_free_of_torch() -> None:
     code = "import trueline.gateway.app, sys; assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
-    light(code, 0.4)
+    light(code, 7)
 
 
 def test_every_verb_loads_and_explains_itself() -> None:

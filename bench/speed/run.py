@@ -2,7 +2,7 @@
 
     python bench/speed/run.py [--trl VENV] [--model small wide] [--shape 64,64 512,64] [--dtype bfloat16] [--method dpo] [--steps 8]
 
-Sides alternate. TRL runs with its best settings (no checkpointing, reference precomputed, packing for SFT); `--defaults` adds a run with
+Both sides wait passively for other threads (`OMP_WAIT_POLICY=ACTIVE` in the environment changes that for both; the row says which). TRL runs with its best settings (no checkpointing, reference precomputed, packing for SFT); `--defaults` adds a run with
 its defaults. A row holds examples a second while training (`ours`, `peer`), the same with the reference and all preparation counted
 (`ours_whole`, `peer_whole`), their ratios, and the peak of memory above the loaded model as a ratio. The floor is a bound from
 floating-point operations at the speed of this machine's matrix product in that dtype (facts: 6N(P+2C) + 12VdC a pair, reference cached; GRPO:
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 def side(python: Path, script: str, case: list[str], more: tuple[str, ...] = ()) -> dict[str, Any]:
     """Runs one side of one case. Its last line is JSON."""
-    env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    env = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run([str(python), str(HERE / script), *case, *more], capture_output=True, text=True, env=env)
     if done.returncode:
         return {"error": done.stderr.strip().splitlines()[-1][:200] if done.stderr.strip() else f"exit {done.returncode}"}
@@ -65,7 +65,7 @@ def row_of(given: argparse.Namespace, peer: Path, case: dict[str, Any]) -> dict[
     flags += ["--threads", str(given.threads)]
     ours = side(Path(sys.executable), "ours.py", [*flags, "--steps", str(given.steps)])
     theirs = side(peer, "plain.py" if case["method"] == "ppo" else "theirs.py", [*flags, "--steps", str(given.steps)])
-    row: dict[str, Any] = {**case, "batch": given.batch, "threads": given.threads}
+    row: dict[str, Any] = {**case, "batch": given.batch, "threads": given.threads, "wait": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
     if "error" in ours or "error" in theirs:
         return {**row, "error": {"ours": ours.get("error"), "theirs": theirs.get("error")}}
 

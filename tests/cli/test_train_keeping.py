@@ -58,7 +58,7 @@ def test_every_mitigation_runs_and_changes_what_is_learnt(folder: Path, tmp_path
     assert told["lisa"]["rows"] == 40
     assert told["lisa"]["steps"] > told["plain"]["steps"]
     for name in ("projected", "adapters"):
-        assert "layers projected" in told[name]["safe_lora"]
+        assert "linear layers projected" in told[name]["safe_lora"]
         assert not told[name]["safe_lora"].startswith("0 of")
     found = {name: weights(tmp_path / name) for name in ways}
     assert all(not torch.equal(found["plain"], w) for name, w in found.items() if name != "plain")
@@ -73,7 +73,7 @@ def test_every_mitigation_runs_and_changes_what_is_learnt(folder: Path, tmp_path
         (["--safety-mix", "0.1"], "need demonstrations to keep"),
         (["--lisa", "1"], "need demonstrations to keep"),
         (["--safe-lora", "0.35"], "needs the model before it was aligned"),
-        (["--safe-lora", "2", "--unaligned", "m"], "a cosine between -1 and 1, got 2.0"),
+        (["--safe-lora", "2", "--unaligned", "m"], "a cosine above 0 and at most 1, got 2.0"),
         (["--safety-mix", "0.1", "--lisa", "1", "--safety-data", "x"], "choose one of them"),
         (["--lisa", "-1", "--safety-data", "SAFE"], "lisa must be a number above 0, got -1.0"),
         (["--lisa", "1", "--safety-data", "SAFE", "--batch-tokens", "4096"], "Lisa has no effect"),

@@ -155,13 +155,15 @@ def _record(run: Any, digest: str, decision: Any, agreed: dict[str, Any]) -> Non
 
     from trueline import __version__
     from trueline.charter.digests import digest_file
+    from trueline.cli.align_phases import names_of
     from trueline.core.clock import iso, utc_now
     from trueline.data.jsonl import write_json
     from trueline.train.runfile import beside, settings_of
 
     probes = str(beside(run.path, run.file.data.probes).resolve()) if run.file.data.probes else None
-    stages = {p.parent.name: json.loads(p.read_text(encoding="utf-8")) for p in sorted(run.out.glob("stages/*/done.json"))}
-    data = {p.parent.name: digest_file(p) for p in sorted(run.out.glob("stages/*/data.jsonl"))}
+    folders = [run.out / "stages" / name for name in names_of(run)]
+    stages = {f.name: json.loads((f / "done.json").read_text(encoding="utf-8")) for f in folders if (f / "done.json").exists()}
+    data = {f.name: digest_file(f / "data.jsonl") for f in folders if (f / "data.jsonl").exists()}
     record = {
         "trueline_run": 1, "trueline": __version__, "created": iso(utc_now()), "run_file": settings_of(run.file),
         "files": {"charter": _charter_of(run), "probes": probes}, "charter": run.project.loaded.digest,

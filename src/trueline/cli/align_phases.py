@@ -13,7 +13,7 @@ from typing import Any
 from trueline.charter.digests import digest_file, digest_of
 from trueline.charter.turns import Message
 from trueline.cli import align_data
-from trueline.cli.align_policy import learn_policy, policy_data, reward_files
+from trueline.cli.align_policy import PAIRS, learn_policy, policy_data, reward_files
 from trueline.cli.align_preferences import own_preferences
 from trueline.cli.measuring import run_suite
 from trueline.cli.progress import bar
@@ -134,15 +134,22 @@ def _dpo_data(run: Run, stage: DpoStage, folder: Path, local: Any, start: str) -
 def _data(run: Run, stage: Stage, folder: Path, local: Any, start: str) -> Path:
     if isinstance(stage, SftStage):
         return _sft_data(run, stage, folder)
-    return policy_data(run, folder) if isinstance(stage, PolicyStage) else _dpo_data(run, stage, folder, local, start)
+    return policy_data(run, stage, folder) if isinstance(stage, PolicyStage) else _dpo_data(run, stage, folder, local, start)
+
+
+def names_of(run: Run) -> list[str]:
+    """The folders of the run's stages, in order; others in OUT/stages are of an earlier run file."""
+    return [f"{i}-{s.method}" for i, s in enumerate(run.file.stages)]
 
 
 def stage_phase(run: Run, index: int, stage: Stage, model: str, digest: str, start: str) -> tuple[str, str]:
     """One training stage from `model`; returns (folder, digest) of the trained model."""
-    name = f"stages/{index}-{stage.method}"
+    name = f"stages/{names_of(run)[index]}"
     inputs = {"model": digest, "stage": settings_of(stage), "seed": run.file.seed, "prompt": run.prompt, "charter": run.project.loaded.digest,
               "probes": digest_of([p.to_dict() for p in run.project.probes if p.side == "teach"]), "teacher": run.file.teacher,
               "data": settings_of(run.file.data), "files": {**_file_digests(run), **reward_files(run, stage)}}  # fmt: skip
+    if isinstance(stage, PolicyStage) or (isinstance(stage, DpoStage) and stage.samples):
+        inputs["drawn"] = {"max_tokens": run.file.evaluate.max_tokens, "grader": dict(run.project.grader().identity())}
 
     def work(folder: Path) -> dict[str, Any]:
         return _train(run, stage, model, folder, digest_of(inputs), start)
@@ -187,11 +194,14 @@ def _train(run: Run, stage: Stage, model: str, folder: Path, key: str, start: st
     if stage.lora:
         save_adapter(trained, folder / "adapter")
     digest = save_model(merged(trained) if stage.lora else trained, folder / "model", "float32")
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    for name in ("checkpoint.pt", "best.safetensors"):  # in this order: a checkpoint of a run that went too far needs the best weights
+        (folder / name).unlink(missing_ok=True)
     left = f", {report.too_long} left out as too long" if report.too_long else ""
-    run.say(f"{folder.name}: {report.rows} rows, {report.steps} steps{left}; loss {report.metrics.get('loss', float('nan')):.3f}")
+    loss = f"; loss {report.metrics['loss']:.3f}" if "loss" in report.metrics else ""
+    run.say(f"{folder.name}: {report.rows} rows, {report.steps} steps{left}{loss}")
     told = {"digest": digest, "rows": report.rows, "steps": report.steps, "too_long": report.too_long, "metrics": report.metrics}
-    return {**told, "audit": audit, "note": note}
+    evidence = getattr(report, "evidence", None)  # of reinforcement learning: the curves that its stop was judged by
+    return {**told, "audit": audit, "note": note, **({"evidence": evidence} if evidence else {})}
 
 
 def _learnt(run: Run, stage: SftStage | DpoStage, trained: Any, rows: list[dict[str, Any]], folder: Path) -> tuple[Any, str]:
@@ -227,9 +237,10 @@ def _audited(run: Run, stage: Stage, local: Any, rows: list[dict[str, Any]], fol
 
     more: dict[str, Any] = {}
     if isinstance(stage, PolicyStage):
-        prompts = [prompt_from(r).messages for r in rows]
+        learnt = [preference_from(r).prompt for _, r in read_jsonl(folder / PAIRS)] if stage.reward == "preferences" else []
+        prompts = [*(prompt_from(r).messages for r in rows), *learnt]
         audit = None
-        run.say(f"{folder.name}: {len(prompts)} prompts")
+        run.say(f"{folder.name}: {len(rows)} prompts" + (f", {len(learnt)} pairs for the reward model" if learnt else ""))
     elif isinstance(stage, SftStage):
         examples = [example_from(r) for r in rows]
         prompts = [e.prompt for e in examples]
@@ -253,9 +264,8 @@ def _audited(run: Run, stage: Stage, local: Any, rows: list[dict[str, Any]], fol
 def trained_prompts(run: Run) -> list[tuple[Message, ...]]:
     """Every prompt that any stage was trained on, for the contamination check."""
     out = []
-    for path in sorted(run.out.glob("stages/*/data.jsonl")):
-        for _, row in read_jsonl(path):
-            out.append(prompt_from(row).messages)
+    for path in (run.out / "stages" / name / file for name in names_of(run) for file in ("data.jsonl", PAIRS)):
+        out += [prompt_from(row).messages for _, row in (read_jsonl(path) if path.exists() else ())]
     return out
 
 

@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trueline.charter.digests import digest_of
 from trueline.charter.turns import behind
 from trueline.cli.align_preferences import own_preferences
 from trueline.cli.charter_reward import CharterReward, teach_probes
 from trueline.cli.progress import bar
 from trueline.data.jsonl import write_jsonl
-from trueline.data.prompts import Prompt, prompt_from, split_prompts
+from trueline.data.prompts import prompt_from
 from trueline.errors import RunFileError
 from trueline.train.runfile import PolicyStage
 
 if TYPE_CHECKING:
     from trueline.cli.align_phases import Run
+
+PAIRS = "preferences.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,28 @@ class Rewarded:
     told: dict[str, Any]
 
 
-def policy_data(run: Run, folder: Path) -> Path:
-    """Writes the prompts."""
-    prompts = [Prompt(behind(run.prompt, p.messages), p.clause) for p in teach_probes(run.project)]
-    write_jsonl(folder / "data.jsonl", ({"prompt": [m.to_dict() for m in p.messages], "source": p.source} for p in prompts))
+def policy_data(run: Run, stage: PolicyStage, folder: Path) -> Path:
+    """Writes the prompts, and beside them the pairs that a reward model learns from: both are looked through for probes of the suite."""
+    rows = [(behind(run.prompt, p.messages), p) for p in teach_probes(run.project)]
+    told = ({"prompt": [m.to_dict() for m in messages], "source": p.clause, "family": p.family} for messages, p in rows)
+    write_jsonl(folder / "data.jsonl", told)
+    if stage.reward == "preferences":
+        write_jsonl(folder / PAIRS, (p.to_dict() for p in own_preferences(run).train))
     return folder / "data.jsonl"
+
+
+def _split(rows: list[dict[str, Any]], share: float, seed: int) -> tuple[list[Any], list[Any]]:
+    """(to train on, held out): by the family of the probe, whose wordings are too alike to stand on both sides."""
+    train: list[Any] = []
+    test: list[Any] = []
+    for row in rows:
+        at = int(digest_of(["held out of reinforcement", seed, row["family"]])[:8], 16) / 2**32
+        (test if at < share else train).append(prompt_from(row).messages)
+    if not train:
+        raise RunFileError(
+            f"all {len(rows)} prompts are held out at held_out {share}", remedy="hold out less, or grow probes of more families"
+        )
+    return train, test
 
 
 def reward_files(run: Run, stage: Any) -> dict[str, str]:
@@ -49,10 +69,14 @@ def reward_files(run: Run, stage: Any) -> dict[str, str]:
     if not isinstance(stage, PolicyStage) or stage.reward in ("charter", "preferences"):
         return {}
     from trueline.train.reward import load_reward, reward_digest
+    from trueline.train.reward_causal import CausalMembers
 
     path = run.named(stage.reward)
     assert path is not None
-    load_reward(path)
+    members = load_reward(path).members
+    if stage.method == "ppo" and stage.lora and not (isinstance(members, CausalMembers) and len(members.models) == 1):
+        what = f"ppo with lora starts its value model from a causal reward model of one member, got {path}"
+        raise RunFileError(what, remedy="leave lora out, or name such a model", file=run.path)
     return {"reward": reward_digest(path)}
 
 
@@ -63,7 +87,7 @@ def _learnt_reward(run: Run, stage: PolicyStage, local: Any, folder: Path) -> tu
     from trueline.engine.loading import load_local
     from trueline.train.judged import of_pairs
     from trueline.train.reward import RewardSettings, load_reward, save_reward, score
-    from trueline.train.reward_causal import train_causal
+    from trueline.train.reward_causal import encode_groups, train_causal
     from trueline.train.reward_model import held_out_report
 
     own, saved, mark = own_preferences(run), folder / "reward" / "model", folder / "reward" / "key"
@@ -79,9 +103,9 @@ def _learnt_reward(run: Run, stage: PolicyStage, local: Any, folder: Path) -> tu
         save_reward(model, saved)
         mark.write_text(key, encoding="utf-8")
     model = load_reward(saved)
-    test = of_pairs(own.held_out)
+    test = encode_groups(local, of_pairs(own.held_out), RewardSettings().max_tokens).rows
     scores = np.array(score(model, [(r.prompt, reply) for r in test for reply in r.replies]))
-    return model, {"reward_model": held_out_report(test, scores) if test else "not measured: data.held_out is 0"}
+    return model, {"reward_model": held_out_report(test, scores) if test else "not measured: no pair was held out that fits"}
 
 
 def _rewarded(run: Run, stage: PolicyStage, local: Any, folder: Path) -> Rewarded:
@@ -91,7 +115,7 @@ def _rewarded(run: Run, stage: PolicyStage, local: Any, folder: Path) -> Rewarde
 
     grader = CharterReward(run.project)
     if stage.reward == "charter":
-        return Rewarded(Composed([Term("charter", grader)]), [run.project.loaded.digest], None, None, {})
+        return Rewarded(Composed([Term("charter", grader)]), [grader.identity()], None, None, {})
     if stage.reward == "preferences":
         model, told = _learnt_reward(run, stage, local, folder)
         path = folder / "reward" / "model"
@@ -102,7 +126,7 @@ def _rewarded(run: Run, stage: PolicyStage, local: Any, folder: Path) -> Rewarde
     members = model.members
     single = isinstance(members, CausalMembers) and len(members.models) == 1
     critic = members.models[0] if stage.method == "ppo" and single and isinstance(members, CausalMembers) else None
-    identity = [reward_digest(path), run.project.loaded.digest]
+    identity = [reward_digest(path), grader.identity()]
     return Rewarded(Composed([Term("reward model", RewardModelTerm(model))]), identity, critic, grader, told)
 
 
@@ -112,8 +136,8 @@ def learn_policy(run: Run, stage: PolicyStage, local: Any, trained: Any, rows: l
     from trueline.train.policy.run import looks_of, run_policy
 
     given = _rewarded(run, stage, local, folder)
-    train, test = split_prompts([prompt_from(r) for r in rows], stage.held_out, run.file.seed)
-    settings, held, gold, unseen = stage.settings(run.file.seed, run.file.evaluate.max_tokens), [p.messages for p in test], given.gold, ""
+    train, test = _split(rows, stage.held_out, run.file.seed)
+    settings, gold, unseen = stage.settings(run.file.seed, run.file.evaluate.max_tokens), given.gold, ""
     try:
         if gold is not None:
             check_decidable(len(test), looks_of(settings))
@@ -121,16 +145,17 @@ def learn_policy(run: Run, stage: PolicyStage, local: Any, trained: Any, rows: l
         gold, unseen = None, f"; over-optimisation not measured: {e.what}"
     with bar(stage.method) as advance:
         report = run_policy(
-            trained, [p.messages for p in train], given.reward, settings, folder, held_out=held, held_out_reward=gold, critic=given.critic,
+            trained, train, given.reward, settings, folder, held_out=test, held_out_reward=gold, critic=given.critic,
             identity=given.identity, progress=advance,
         )  # fmt: skip
-    (folder / "best.safetensors").unlink(missing_ok=True)
     return report, _note(report, given.told) + unseen
 
 
 def _note(report: Any, told: Mapping[str, Any]) -> str:
     """One line of the stage's evidence."""
-    parts = [f"reward {report.metrics.get('reward', float('nan')):.3f} at KL {report.metrics.get('kl', float('nan')):.2f} nats a reply"]
+    parts = [
+        f"in the last rollout reward {report.metrics.get('reward', float('nan')):.3f} at KL {report.metrics.get('kl', float('nan')):.2f} nats a reply"
+    ]
     if report.stopped:
         parts.append(f"stopped: {report.stopped}")
     if report.kept != report.steps:
@@ -139,7 +164,9 @@ def _note(report: Any, told: Mapping[str, Any]) -> str:
     if isinstance(worth, Mapping):
         found = worth["held_out_accuracy"]
         parts.append(
-            f"reward model right on {100 * found['estimate']:.1f} % of held-out pairs" if isinstance(found, Mapping) else str(found)
+            f"reward model right on {100 * found['estimate']:.1f} % of {found['n']} held-out pairs ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
+            if isinstance(found, Mapping)
+            else str(found)
         )
     elif worth:
         parts.append(f"reward model {worth}")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from trueline.charter.digests import digest_of
 from trueline.charter.probes import Probe
 from trueline.charter.turns import Message, behind
 from trueline.cli.project import Project
@@ -38,6 +39,10 @@ class CharterReward:
     def __init__(self, project: Project) -> None:
         self._grader = project.grader()
         self._probes = {p.messages: p for p in teach_probes(project)}
+
+    def identity(self) -> str:
+        """Digest of all that decides a score: the grader, and every probe with what is expected of its reply."""
+        return digest_of([dict(self._grader.identity()), [p.to_dict() for p in self._probes.values()]])
 
     def score(self, conversations: Sequence[tuple[Message, ...]]) -> list[float]:
         """(n,) of conversations that answer teach probes. Raises `TrainingError` for another."""

@@ -18,7 +18,7 @@ NAMES = ("safety_mix", "first_tokens", "lisa", "safe_lora", "safe_lora_form", "s
 def keeping_options(command: F) -> F:
     """Puts the options on a command."""
     return put(
-        click.option("--safety-mix", type=float, help="Mix in so large a share of --safety-data (0.03 is a start; 2310.03693)."),
+        click.option("--safety-mix", type=float, help="Mix in so large a share of --safety-data (0.03 is a start; 2309.07875)."),
         click.option("--first-tokens", is_flag=True, help="Hold the first five tokens of every reply (constrained loss, 2406.05946)."),
         click.option("--lisa", type=float, help="Turns on --safety-data, and a proximal term of this weight (2405.18641; 1 there)."),
         click.option("--safe-lora", type=float, help="Afterwards project updates whose cosine is below this (2405.16833; 0.35 there)."),
@@ -45,8 +45,9 @@ def _check(o: dict[str, Any]) -> None:
         raise RunFileError("--safety-mix and --lisa need demonstrations to keep", remedy="give --safety-data FILE or a charter")
     if safe and not o["unaligned"]:
         raise RunFileError("--safe-lora needs the model before it was aligned", remedy="give --unaligned MODEL")
-    if safe and not -1 <= o["safe_lora"] <= 1:
-        raise RunFileError(f"--safe-lora is a cosine between -1 and 1, got {o['safe_lora']}", remedy="give for instance 0.35")
+    if safe and not 0 < o["safe_lora"] <= 1:
+        what = f"--safe-lora is a cosine above 0 and at most 1, got {o['safe_lora']}: no projection has a smaller one"
+        raise RunFileError(what, remedy="give for instance 0.35")
     if mixes and lisa:
         raise RunFileError("--safety-mix and --lisa both bring the safety data in", remedy="choose one of them")
 
@@ -56,7 +57,9 @@ def safety_examples(reference: str, budget: int | None, count: Callable[[str], i
     from trueline.data.conversations import read_examples
 
     path = Path(reference)
-    if not reference.startswith("bundled:") and path.suffix not in (".yaml", ".yml") and not path.is_dir():
+    if path.is_dir():
+        reference = str(path / "charter.yaml")
+    elif not reference.startswith("bundled:") and path.suffix not in (".yaml", ".yml"):
         return read_examples(path)
     from trueline.charter.compile.prompt import compile_prompt
     from trueline.cli.align_data import charter_demonstrations, mixed_examples
@@ -86,11 +89,16 @@ class Keeper:
 
     def examples(self, local: Any, examples: list[Any], seed: int) -> list[Any]:
         """The user's examples, with safety examples among them where they are mixed."""
+        from trueline.train.audit import screened
         from trueline.train.keeping.mixing import mixed
 
         o = self.options
         if o["safety_data"]:
             found = safety_examples(o["safety_data"], PROMPT_TOKENS, lambda text: len(local.tokenizer.encode(text)))
+            kept = screened(local, found, lambda e: [(e.prompt, e.reply)])
+            found = kept.rows
+            if kept.left_out:
+                self.told["safety_left_out"] = f"{len(kept.left_out)} safety examples, e.g. {kept.left_out[0]}"
             if o["safety_mix"] is None:
                 self.safety = found
                 return examples

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from trueline.algos.losses.policy_variants import METHODS, VARIANTS
+from trueline.cli.processes import first
 from trueline.cli.train_stage import Finite, finished, need, opened, printed, put, shared
 from trueline.train.policy.settings import SAMPLES, PolicySettings
 
@@ -133,8 +134,9 @@ def _rewards(o: dict[str, Any], project: Any) -> tuple[Any, list[str]]:
         terms.append(Term(path, RuleReward(read_rules(Path(path))), weight))
         digests.append(digest_of(Path(path).read_text(encoding="utf-8")))
     if project is not None:
-        terms.append(Term(f"charter {o['charter']}", CharterReward(project)))
-        digests += [project.loaded.digest, digest_of([p.id for p in project.probes])]
+        by_charter = CharterReward(project)
+        terms.append(Term(f"charter {o['charter']}", by_charter))
+        digests += [project.loaded.digest, by_charter.identity()]
     if o["cost_rate"] is not None and not o["costs"]:
         raise RunFileError("--cost-rate has no effect without --cost", remedy="remove it")
     for text in o["costs"]:
@@ -224,5 +226,6 @@ def train_policy(method: str, model: str, data: Path | None, out: Path, o: dict[
     told = {"stopped": report.stopped, "weights_of_step": report.kept, "reference": report.reference, "sharing": report.sharing}
     told |= {"template": local.template, **_learnt(out)}
     found = finished(local, trained, o, out, report, earlier, **told, evidence=report.evidence, left_out=list(left))
-    (out / "best.safetensors").unlink(missing_ok=True)
+    if first():
+        (out / "best.safetensors").unlink(missing_ok=True)
     return found

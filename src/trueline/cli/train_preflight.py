@@ -104,7 +104,9 @@ def _noise(method: str, rows: Sequence[Any], say: Say) -> dict[str, Any]:
         found = reply_noise(rows)
     else:
         judged = of_pairs(rows) if method == "dpo" else list(rows)
-        if any(row.level >= 0 or len(row.replies) != 2 for row in judged):
+        if any(
+            row.level >= 0 or len(row.replies) != 2 or row.ranks[0] >= row.ranks[1] for row in judged
+        ):  # a pair has its better reply first
             raise RunFileError("--label-noise has no effect on rankings and ratings", remedy="remove it")
         found = pair_noise(judged)
     say(f"labels that are wrong: {found.words()}")
@@ -146,11 +148,18 @@ def _forecast(local: Any, method: str, rows: Sequence[Any], settings: Any, say: 
 
 
 def preflight(
-    local: Any | None, method: str, rows: Sequence[Any], settings: Any, o: dict[str, Any], audit: str = "", say: Say | None = None
+    local: Any | None,
+    method: str,
+    rows: Sequence[Any],
+    settings: Any,
+    o: dict[str, Any],
+    audit: str = "",
+    say: Say | None = None,
+    also: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Says everything on stderr in two lines (three with label noise); returns it for train.json as `preflight`. local: the model to train, None for a backbone
     without one (no forecast); settings: the method's; o: the options of the preflight (none in `align`,
-    which has a check of its own suite); audit: its words. Raises `DataError` for rows that hold a probe of --against."""
+    which has a check of its own suite); audit: its words; also: rows that are learnt from besides, looked through for probes. Raises `DataError` for rows that hold a probe of --against."""
 
     def aloud(text: str) -> None:
         if first():
@@ -159,7 +168,7 @@ def preflight(
     say = say or aloud
     told, parts = dict[str, Any](), [audit] if audit else []
     if "against" in o:
-        told["overlap"] = _overlap(o["against"], o["allow_overlap"], [r.prompt for r in rows], parts)
+        told["overlap"] = _overlap(o["against"], o["allow_overlap"], [r.prompt for r in (*rows, *also)], parts)
     told["lengths"] = _lengths(method, rows, parts)
     if parts:
         say("; ".join(parts))

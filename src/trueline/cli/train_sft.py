@@ -51,7 +51,7 @@ def sft_command(model: str | None, data: Path | None, out: Path, **o: Any) -> di
     local, trained = opened(model, o["lora"])
     examples, told = looked_at(local, "sft", examples, of_examples, o)
     examples, earlier = keeper.examples(local, examples, o["seed"]), Earlier.of(out)
-    told |= preflight(trained, "sft", examples, settings, o, told["audit"])
+    told |= preflight(trained, "sft", examples, settings, o, told["audit"], also=keeper.safety)
     keeper.before(trained)
     with bar("sft") as advance:
         report = run_sft(trained, examples, settings, out, earlier.watching(advance), keeper.safety, shard=o["shard"])

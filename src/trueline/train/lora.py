@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from trueline.charter.digests import digest_of
 from trueline.core.clock import generator
 from trueline.data.jsonl import write_json
 from trueline.engine.folders import BASE, weights_digest
@@ -47,7 +48,8 @@ def put_on(local: LocalModel, settings: LoraSettings) -> LocalModel:
             source = torch.Generator().manual_seed(generator(0, "lora", name).getrandbits(48))
             drawn = torch.nn.init.kaiming_uniform_(torch.empty(p.shape), a=math.sqrt(5), generator=source)
             p.data.copy_(drawn)
-    return replace(local, model=_Unwrapped(wrapped))
+    # what is trained is another thing with other adapters: no checkpoint of theirs is gone on from
+    return replace(local, model=_Unwrapped(wrapped), digest=digest_of(["lora", local.digest, settings.r, settings.alpha]))
 
 
 def merged(local: LocalModel) -> LocalModel:

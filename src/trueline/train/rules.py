@@ -106,6 +106,8 @@ def rules_text(rules: Sequence[Rule]) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style, yaml.allow_unicode, yaml.width = False, True, 1 << 20
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    if "\\x85" in str(entries):  # NEL written plain is read back as a space, and only escaped it is not
+        yaml.allow_unicode = False
     out = StringIO()
     yaml.dump({"rules": 1, "propositions": entries}, out)
     return out.getvalue()

@@ -106,7 +106,7 @@ class DpoStage(Part):
 
 class PolicyStage(Part):
     """Reinforcement learning on the teach probes. `reward`: charter (its grader), preferences (a reward model of data.preferences, trained
-    with `reward_epochs` and `reward_lr`), or a folder of `train reward`. `held_out`: share of the prompts that only measure; all else
+    with `reward_epochs` and `reward_lr`), or a folder of `train reward`. `held_out`: share of the families of prompts that only measure, every `measure_every` rollouts (null: 2); all else
     as in `train.policy.settings.PolicySettings`; a reply may have `evaluate.max_tokens` tokens."""
 
     method: Literal["grpo", "rloo", "ppo"]
@@ -122,17 +122,19 @@ class PolicyStage(Part):
     kl_weight: AtLeastZero | None = None
     kl_budget: Positive | None = 10.0
     held_out: Annotated[float, Number, Field(ge=0, lt=0.9)] = 0.1
-    measure_every: Count = 2
+    measure_every: Count | None = None
     batch_tokens: Count = 16384
     precision: Precision = "auto"
     lora: LoraPart | None = None
 
     def settings(self, seed: int, max_new_tokens: int) -> PolicySettings:
         """Of the trainer. Raises `RunFileError` for an unknown name and an option without effect."""
-        same = ("variant", "steps", "prompts", "samples", "temperature", "lr", "kl_budget", "measure_every", "batch_tokens", "precision")
+        same = ("variant", "steps", "prompts", "samples", "temperature", "lr", "kl_budget", "batch_tokens", "precision")
         options = {"kl_weight": self.kl_weight} if self.kl_weight is not None else {}
         more = {name: getattr(self, name) for name in same}
-        return PolicySettings(self.method, options=options, max_new_tokens=max_new_tokens, seed=seed, **more)
+        return PolicySettings(
+            self.method, options=options, max_new_tokens=max_new_tokens, seed=seed, measure_every=self.measure_every or 2, **more
+        )
 
 
 class SearchStage(Part):
@@ -182,6 +184,11 @@ def _check_policy(stage: PolicyStage, run: RunFile) -> None:
     stage.settings(run.seed, run.evaluate.max_tokens)
     if stage.reward == "preferences" and run.data.preferences is None:
         raise RunFileError("reward: preferences has nothing to learn from", remedy="name data.preferences, or take another reward")
+    if stage.measure_every is not None and not stage.held_out:
+        raise RunFileError("measure_every has no effect with held_out: 0", remedy="remove it, or hold prompts out")
+    if stage.method == "ppo" and stage.lora and stage.reward == "charter":
+        what = "ppo with lora starts its value model from a reward model, and reward: charter has none"
+        raise RunFileError(what, remedy="leave lora out, take grpo or rloo, or reward: preferences")
     for name in ("reward_epochs", "reward_lr"):
         if getattr(stage, name) is not None and stage.reward != "preferences":
             raise RunFileError(f"{name} has no effect with reward: {stage.reward}", remedy="remove it, or take reward: preferences")
@@ -221,6 +228,11 @@ def read_run_file(path: Path) -> RunFile:
         raise RunFileError(what, remedy="add one or remove it", file=path, line=line)
     if run.data.held_out and not run.data.preferences:
         raise RunFileError("data.held_out has no effect without data.preferences", remedy="name a file", file=path, line=line)
+    if not kinds & {"sft", "search"}:
+        shown = {"teacher": run.teacher, "data.helpful": run.data.helpful, "data.demonstrations": not run.data.demonstrations}
+        odd = next((name for name, given in shown.items() if given), None)
+        if odd:
+            raise RunFileError(f"{odd} has no effect without an sft stage", remedy="add one or remove it", file=path, line=line)
     if "search" in kinds and len(kinds) > 1:
         raise RunFileError("search stands beside training stages, expected either", remedy="use two run files", file=path, line=1)
     return run

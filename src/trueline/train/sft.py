@@ -154,14 +154,16 @@ def _check_sharded(s: SftSettings, shard: bool) -> None:
             raise RunFileError(f"{name} is not computed on sharded weights", remedy="remove it or shard")
 
 
-def _alternated(local: LocalModel, safety: Sequence[Example], rows: list[Row], plan: list[list[int]], s: SftSettings) -> Alternation:
-    """Appends the safety examples that fit to `rows`, and takes turns between `plan` and steps on them."""
+def _alternated(
+    local: LocalModel, safety: Sequence[Example], rows: list[Row], plan: list[list[int]], s: SftSettings
+) -> tuple[Alternation, int]:
+    """Appends the safety examples that fit to `rows`, and takes turns between `plan` and steps on them; how many did not fit."""
     limit = min(s.max_tokens, local.context)
-    found = encode_examples(local.tokenizer, safety, "last", limit).rows
-    begin = len(rows)
+    taught = encode_examples(local.tokenizer, safety, "last", limit)
+    found, begin = taught.rows, len(rows)
     rows += found
     order = batches([len(r) for r in found], s.batch_tokens, s.seed, 0)
-    return alternate(plan, [[begin + i for i in batch] for batch in order], s.seed)
+    return alternate(plan, [[begin + i for i in batch] for batch in order], s.seed), taught.too_long
 
 
 def run_sft(
@@ -187,9 +189,10 @@ def run_sft(
         raise TrainingError(f"none of {len(examples)} examples fits {limit} tokens", remedy="raise max_tokens or shorten the examples")
     precision = resolve(settings.precision, local.device)
     plan = [b for epoch in range(settings.epochs) for b in batches([len(r) for r in rows], settings.batch_tokens, settings.seed, epoch)]
-    term = None
+    term, too_long = None, taught.too_long
     if settings.lisa is not None:
-        turns = _alternated(local, safety, rows, plan, settings)
+        turns, more = _alternated(local, safety, rows, plan, settings)
+        too_long += more
         plan, term = turns.plan, Proximal(settings.lisa, turns.changes)
     work = _Work(local, rows, plan, limit, settings)
     _check_parts(work)
@@ -209,7 +212,7 @@ def run_sft(
 
         rate = LoopSettings(settings.lr)
         metrics = run_loop(place.local.model, plan, step_loss, rate, folder, key, state, progress, place.master, term)
-    return SftReport(len(plan), used, taught.too_long, metrics, taught.words(), choice)
+    return SftReport(len(plan), used, too_long, metrics, taught.words(), choice)
 
 
 def vars_of(settings: object) -> dict[str, object]:

@@ -64,7 +64,7 @@ class Proximal:
             self._anchor = {n: w.detach().clone() for n, w in weights.items()}
             return
         for n, w in weights.items():
-            pull = self.rho * (w.detach() - self._anchor[n])
+            pull = self.rho * (w.detach() - self._anchor[n].to(w.device))  # a checkpoint's anchor comes back on the CPU
             w.grad = pull if w.grad is None else w.grad.add_(pull)
 
     def state(self) -> dict[str, Any]:

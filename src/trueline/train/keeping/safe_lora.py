@@ -33,7 +33,7 @@ class Projected:
     def words(self) -> str:
         """One line for a person."""
         low, high = (f(self.similarity.values(), default=0.0) for f in (min, max))
-        told = f"{len(self.projected)} of {len(self.similarity)} layers projected, similarities {low:.2f} to {high:.2f}"
+        told = f"{len(self.projected)} of {len(self.similarity)} linear layers projected, similarities {low:.2f} to {high:.2f}"
         return told + (f"; {self.unchanged} layers without an update or without a direction" if self.unchanged else "")
 
 
@@ -64,6 +64,8 @@ def weights_of(model: Any) -> dict[str, torch.Tensor]:
 
 def check_pair(aligned: Mapping[str, torch.Tensor], unaligned: LocalModel) -> dict[str, torch.Tensor]:
     """V by layer. Raises `TargetError` where the unaligned model is another architecture, or the very same weights."""
+    if not aligned:
+        raise TargetError("the model has no linear layers (torch.nn.Linear) to project", remedy="leave --safe-lora out")
     other = weights_of(unaligned.model)
     shapes, others = ({n: tuple(w.shape) for n, w in found.items()} for found in (aligned, other))
     if shapes != others:
@@ -82,11 +84,11 @@ def project(
     local: LocalModel, aligned: Mapping[str, torch.Tensor], v: Mapping[str, torch.Tensor], threshold: float, form: str
 ) -> Projected:
     """Projects the update of `local`'s layers in place; `aligned` are their weights before training. Raises `TrainingError` for an
-    unknown form or a threshold outside [-1, 1]."""
+    unknown form or a threshold outside (0, 1]."""
     if form not in FORMS:
         raise TrainingError(f"unknown form {form!r} of Safe LoRA, expected one of {', '.join(FORMS)}", remedy="choose one of these")
-    if not -1 <= threshold <= 1:
-        raise TrainingError(f"the threshold is a cosine between -1 and 1, got {threshold}", remedy="give for instance 0.35")
+    if not 0 < threshold <= 1:
+        raise TrainingError(f"the threshold is a cosine above 0 and at most 1, got {threshold}", remedy="give for instance 0.35")
     similarity: dict[str, float] = {}
     done, unchanged = list[str](), 0
     for name, module in _linears(local.model):
