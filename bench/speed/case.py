@@ -110,8 +110,10 @@ class Clock:
         """Resident memory now, bytes."""
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-    def loaded(self) -> None:
-        """The model is there; what comes above is training's."""
+    def loaded(self, model: Any) -> None:
+        """The model is there, read whole (a mapped file is not in memory before); what comes above is training's."""
+        for p in model.parameters():
+            p.detach().sum()
         self.base = self.resident()
 
     def mark(self) -> None:

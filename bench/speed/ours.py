@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ def main() -> None:
     local = load_local(str(a.model), device="cpu")
     rows = pairs(local.model.config.vocab_size, a.batch * a.steps, a.prompt, a.completion)
     clock, settings = Clock(), {"lr": 1e-5, "max_tokens": 2048, "precision": a.dtype}
-    clock.loaded()
+    clock.loaded(local.model)
 
     def advance(done: int, of: int, loss: float) -> None:
         clock.mark()
@@ -69,10 +70,12 @@ def main() -> None:
 
                 headed = with_head(local, 0)
                 names = {f.name for f in dataclasses.fields(RewardSettings)}
-                budget = a.batch * 2 * (a.prompt + a.completion)
+                budget = a.batch * (a.prompt + 2 * a.completion)
                 own = RewardSettings(**{k: v for k, v in {**settings, "epochs": 1, "batch_tokens": budget}.items() if k in names})
                 run_reward(headed, found, own, Path(folder), advance)
         whole = time.perf_counter() - began
+    if len(clock.marks) != a.steps:  # a step of another size would make every figure below wrong
+        sys.exit(f"{len(rows)} rows were trained in {len(clock.marks)} steps, expected {a.steps}")
     trained = clock.marks[-1] - clock.marks[0]
     before = whole - trained * len(clock.marks) / max(1, len(clock.marks) - 1)  # reference, encoding, proof of sharing
     print(clock.told(a.batch, seconds_before=before, rows=len(rows)))

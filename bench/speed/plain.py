@@ -51,7 +51,7 @@ def main() -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(a.model)
     model = transformers.AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.float32)
     clock = Clock()
-    clock.loaded()
+    clock.loaded(model)
     began = time.perf_counter()
     reference = copy.deepcopy(model).eval()
     critic = Valued(copy.deepcopy(model.model), model.config.hidden_size)

@@ -64,7 +64,7 @@ def row_of(given: argparse.Namespace, peer: Path, case: dict[str, Any]) -> dict[
     flags = [f for k, v in {**case, "model": given.models / case["model"], "batch": given.batch}.items() for f in (f"--{k}", str(v))]
     flags += ["--threads", str(given.threads)]
     ours = side(Path(sys.executable), "ours.py", [*flags, "--steps", str(given.steps)])
-    theirs = side(peer, "plain.py" if case["method"] == "ppo" else "theirs.py", [*flags, "--steps", str(given.steps)])
+    theirs = side(peer, "plain.py" if case["method"] == "ppo" else "theirs.py", [*flags, "--steps", str(given.peer_steps or given.steps)])
     row: dict[str, Any] = {**case, "batch": given.batch, "threads": given.threads, "wait": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
     if "error" in ours or "error" in theirs:
         return {**row, "error": {"ours": ours.get("error"), "theirs": theirs.get("error")}}
@@ -96,6 +96,7 @@ def main() -> None:
     p.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
     p.add_argument("--batch", type=int, default=4)
     p.add_argument("--steps", type=int, default=8)
+    p.add_argument("--peer-steps", type=int, help="of TRL, where its steps take minutes (default: --steps)")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--defaults", action="store_true", help="time TRL's defaults too")
     p.add_argument("--out", type=Path, help="JSON file that the rows are written to")

@@ -38,7 +38,7 @@ def main() -> None:
         kind = transformers.AutoModelForSequenceClassification if a.method == "reward" else transformers.AutoModelForCausalLM
         more = {"num_labels": 1} if a.method == "reward" else {}
         model = kind.from_pretrained(a.model, dtype=torch.float32, **more)
-        clock.loaded()
+        clock.loaded(model)
         began = time.perf_counter()
         if a.method == "dpo":
             if not a.defaults:

@@ -111,7 +111,7 @@ def test_lora_trains_merges_and_saves(tmp_path: Path) -> None:
     before = weights(local).clone()
     wrapped = put_on(local, LoraSettings(r=4, alpha=8))
     run_sft(wrapped, EXAMPLES, SftSettings(epochs=2, lr=1e-2), tmp_path / "a")
-    whole = merged(wrapped)
+    whole = merged(wrapped, tmp_path)
     assert not torch.equal(weights(whole), before)
     save_model(whole, tmp_path / "out", "float32")
     again = load_local(tmp_path / "out", device="cpu")

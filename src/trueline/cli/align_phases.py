@@ -193,7 +193,7 @@ def _train(run: Run, stage: Stage, model: str, folder: Path, key: str, start: st
         run.say(f"{folder.name}: {note}")
     if stage.lora:
         save_adapter(trained, folder / "adapter")
-    digest = save_model(merged(trained) if stage.lora else trained, folder / "model", "float32")
+    digest = save_model(merged(trained, folder / "adapter") if stage.lora else trained, folder / "model", "float32")
     for name in ("checkpoint.pt", "best.safetensors"):  # in this order: a checkpoint of a run that went too far needs the best weights
         (folder / name).unlink(missing_ok=True)
     left = f", {report.too_long} left out as too long" if report.too_long else ""

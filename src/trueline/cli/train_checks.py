@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,6 +45,18 @@ def check_model(model: str, lora: int | None) -> None:
         if odd is not None:
             what = f"{folder} is a classifier ({odd}; a reward model is one), expected a language model"
             raise TargetError(what, remedy="give the model that it was trained from")
+
+
+def check_four_bit(o: Mapping[str, Any]) -> None:
+    """Raises `RunFileError` for an option that cannot be had with --four-bit."""
+    if not o["four_bit"]:
+        return
+    if not o["lora"]:
+        what = "--four-bit has no effect without --lora: weights in four bits are not trained"
+        raise RunFileError(what, remedy="add --lora 16 or remove it")
+    for name, why in (("shard", "sharded weights cannot be in four bits"), ("safe_lora", "the projection reads the layers as they are")):
+        if o.get(name):
+            raise RunFileError(f"--{name.replace('_', '-')} and --four-bit do not go together: {why}", remedy="remove one of them")
 
 
 def check_ends(local: Any) -> None:

@@ -44,7 +44,7 @@ def loss_options(names: tuple[str, ...], losses: str) -> Callable[[Callable[...,
     PAIRED,
     "dpo (default), dpo_norm, ipo, ipo_norm, hinge, robust, exo, nca, bco, sppo, apo_zero, apo_down, discopop, simpo, cpo or orpo.",
 )
-@shared("held_out", "lora", "precision", "seed", "shard")
+@shared("held_out", "lora", "four_bit", "precision", "seed", "shard")
 @preflight_options(noise=True)
 @printed
 def dpo_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def dpo_command(model: str | None, data: Path | None, out: Path, **o: Any) -> di
 @click.command(name="kto", help="Kahneman-Tversky optimisation on single replies that people liked or did not.")
 @shared("model", "data", "out", "epochs", "lr", "batch_tokens", "max_tokens", lr="2e-4")
 @loss_options(UNPAIRED, "kto (default) or apo_zero_unpaired.")
-@shared("lora", "precision", "seed", "shard")
+@shared("lora", "four_bit", "precision", "seed", "shard")
 @preflight_options(noise=True)
 @printed
 def kto_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def kto_command(model: str | None, data: Path | None, out: Path, **o: Any) -> di
 def train_dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
     """Pairs to a model folder; what is printed and kept in train.json."""
     from trueline.cli.progress import bar
-    from trueline.cli.train_checks import Earlier, base_of, check_places, held_out_all, looked_at
+    from trueline.cli.train_checks import Earlier, base_of, check_four_bit, check_places, held_out_all, looked_at
     from trueline.data.conversations import read_preferences, split_by_prompt
     from trueline.train.audit import of_preferences
     from trueline.train.dpo import DpoSettings, run_dpo
@@ -76,8 +76,9 @@ def train_dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str,
     settings = DpoSettings(o["loss"] or "dpo", **{name: o[name] for name in PAIRED}, lr=o["lr"] or 2e-4, **loop)
     settings.objective()
     check_places(out, model, base_of(model))
+    check_four_bit(o)
     found = read_preferences(data)
-    local, trained = opened(model, o["lora"])
+    local, trained = opened(model, o["lora"], o["four_bit"])
     pairs, seen = looked_at(local, "dpo", found.pairs, of_preferences, o, found.left_out)
     train, test = split_by_prompt(pairs, o["held_out"]) if o["held_out"] else (pairs, [])
     held_out_all(data, train, len(pairs), o["held_out"])
@@ -95,7 +96,7 @@ def train_dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str,
 def train_kto(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str, Any]:
     """Single replies with labels to a model folder; what is printed and kept in train.json."""
     from trueline.cli.progress import bar
-    from trueline.cli.train_checks import Earlier, base_of, check_places, looked_at
+    from trueline.cli.train_checks import Earlier, base_of, check_four_bit, check_places, looked_at
     from trueline.data.unpaired import read_labelled
     from trueline.train.audit import of_labelled
     from trueline.train.kto import KtoSettings, run_kto
@@ -104,8 +105,9 @@ def train_kto(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str,
     settings = KtoSettings(o["loss"] or "kto", **{name: o[name] for name in UNPAIRED}, lr=o["lr"] or 2e-4, **loop)
     settings.objective()
     check_places(out, model, base_of(model))
+    check_four_bit(o)
     found = read_labelled(data)
-    local, trained = opened(model, o["lora"])
+    local, trained = opened(model, o["lora"], o["four_bit"])
     rows, seen = looked_at(local, "kto", found.rows, of_labelled, o, found.left_out)
     seen |= preflight(trained, "kto", rows, settings, o, seen["audit"])
     earlier = Earlier.of(out)

@@ -30,14 +30,14 @@ SFT = ("turns", "packing", "accumulate")
     help="Several conversations in one row, none of which sees another: off (the same bits on every run), on, or auto (the faster one, timed once).",
 )
 @click.option("--accumulate", type=click.IntRange(2), help="Compute every step in so many parts: the same step in less memory.")
-@shared("lora", "precision", "seed", "shard")
+@shared("lora", "four_bit", "precision", "seed", "shard")
 @keeping_options
 @preflight_options(noise=False)
 @printed
 def sft_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
     """Checks the options, trains, saves."""
     from trueline.cli.progress import bar
-    from trueline.cli.train_checks import Earlier, base_of, check_places, looked_at
+    from trueline.cli.train_checks import Earlier, base_of, check_four_bit, check_places, looked_at
     from trueline.data.conversations import read_examples
     from trueline.train.audit import of_examples
     from trueline.train.sft import SftSettings, run_sft
@@ -47,8 +47,9 @@ def sft_command(model: str | None, data: Path | None, out: Path, **o: Any) -> di
     keeper = Keeper({name: o[name] for name in KEEPING})
     settings = SftSettings(lr=o["lr"] or 1e-3, **loop, **keeper.settings(), **{name: o[name] for name in SFT if o[name] is not None})
     check_places(out, model, base_of(model), o["unaligned"])
+    check_four_bit(o)
     examples = read_examples(data)
-    local, trained = opened(model, o["lora"])
+    local, trained = opened(model, o["lora"], o["four_bit"])
     examples, told = looked_at(local, "sft", examples, of_examples, o)
     examples, earlier = keeper.examples(local, examples, o["seed"]), Earlier.of(out)
     told |= preflight(trained, "sft", examples, settings, o, told["audit"], also=keeper.safety)

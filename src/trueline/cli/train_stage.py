@@ -42,6 +42,11 @@ SHARED: dict[str, Any] = {
     "lora": click.option(
         "--lora", type=click.IntRange(1), help="Train LoRA adapters of this rank instead of all weights; they are merged at the end."
     ),
+    "four_bit": click.option(
+        "--four-bit",
+        is_flag=True,
+        help="Hold the weights under the adapters in four bits while training (QLoRA); needs --lora and bitsandbytes.",
+    ),
     "precision": click.option(
         "--precision",
         default="auto",
@@ -111,7 +116,7 @@ def given(method: str, model: str | None, data: Path | None) -> tuple[str, Path]
     return model, data
 
 
-def opened(model: str, lora: int | None) -> tuple[Any, Any]:
+def opened(model: str, lora: int | None, four_bit: bool = False) -> tuple[Any, Any]:
     """(the local model, the one to train)."""
     from trueline.cli.targets import open_target
     from trueline.cli.train_checks import check_model
@@ -123,7 +128,7 @@ def opened(model: str, lora: int | None) -> tuple[Any, Any]:
         open_target(model)
         raise TargetError(f"{model} cannot be trained: its weights are not here", remedy="use `align` with a search stage")
     check_model(model, lora)
-    local = load_local(model)
+    local = load_local(model, four_bit=four_bit)
     check_finite(local.model, local.path)
     return local, put_on(local, LoraSettings(lora, 2 * lora)) if lora else local
 
@@ -143,8 +148,8 @@ def finished(local: Any, trained: Any, options: dict[str, Any], out: Path, repor
     from trueline.train.saving import save_model
 
     if options["lora"]:
-        save_adapter(trained, out / "adapter")
-    digest = save_model(merged(trained) if options["lora"] else trained, out / "model", "float32")
+        save_adapter(trained, out / "adapter")  # first: what is merged on a base in four bits is read from there
+    digest = save_model(merged(trained, out / "adapter") if options["lora"] else trained, out / "model", "float32")
     (out / "checkpoint.pt").unlink(missing_ok=True)
     counted = {"model": str(out / "model"), "digest": digest, "rows": report.rows, "too_long": report.too_long, "steps": report.steps}
     told = {**counted, **report.metrics, **more, **earlier.told(plain(options))}

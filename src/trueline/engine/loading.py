@@ -14,6 +14,7 @@ import torch
 
 from trueline.charter.digests import digest_of
 from trueline.engine.folders import BASE, check_base, check_folder, folder_of, is_adapter, read_json, weights_digest
+from trueline.engine.four_bit import check_four_bit, four_bit_options
 from trueline.engine.templates import describe, turn_ends
 from trueline.engine.vocabulary import MARK, check_vocabulary
 from trueline.errors import TargetError
@@ -138,8 +139,11 @@ def _check_whole(report: dict[str, Any], model: Any, folder: Path) -> None:
         raise TargetError(what, remedy="take config.json and weights from the same model")
 
 
-def _weights(folder: Path, dtype: str) -> Any:
+def _weights(folder: Path, dtype: str, place: str | None = None) -> Any:
+    """`place`: where the weights are held in four bits; None: not in four bits."""
     import transformers
+
+    more = {} if place is None else four_bit_options(place)
 
     try:
         with quietly():
@@ -151,6 +155,7 @@ def _weights(folder: Path, dtype: str) -> Any:
                 local_files_only=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # so that they are named, below
+                **more,
             )
     except (MemoryError, torch.OutOfMemoryError):
         what = f"{folder} does not fit into memory as {dtype}"
@@ -159,6 +164,8 @@ def _weights(folder: Path, dtype: str) -> Any:
         why = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
         raise TargetError(f"cannot load {folder}: {why}", remedy="check config.json and that it is a causal model") from None
     _check_whole(report, model, folder)
+    if place is not None:
+        check_four_bit(model, folder)
     return model
 
 
@@ -178,10 +185,10 @@ def _with_adapter(model: Any, folder: Path) -> Any:
     return merged.requires_grad_(True)  # merged, it is a model like any other; peft had frozen the base
 
 
-def load_local(text: str | Path, *, dtype: str = "float32", device: str | None = None) -> LocalModel:
+def load_local(text: str | Path, *, dtype: str = "float32", device: str | None = None, four_bit: bool = False) -> LocalModel:
     """Loads model and tokenizer from a folder, `bundled:NAME` or `hf:NAME`. `dtype` float32 (the default: at the
     rehearsal model's size also the fastest on a CPU), bfloat16 or float16; `device` a CUDA device where there is one,
-    else the CPU. Raises `TargetError` with a remedy for everything a user can have wrong."""
+    else the CPU; `four_bit`: linear layers in four bits, to train adapters on (`four_bit`). Raises `TargetError` with a remedy for everything a user can have wrong."""
     if dtype not in DTYPES:
         raise TargetError(f"unknown number format {dtype!r}, expected one of {', '.join(DTYPES)}", remedy="use float32")
     place, folder = _place(device), folder_of(text)
@@ -195,8 +202,8 @@ def load_local(text: str | Path, *, dtype: str = "float32", device: str | None =
         check_folder(base)
         check_base(folder, base)
     tokenizer = _tokenizer(folder if (folder / "tokenizer_config.json").exists() else base)
-    model = _weights(base, dtype)
-    digest = weights_digest(base)
+    model = _weights(base, dtype, place if four_bit else None)
+    digest = digest_of(["nf4", weights_digest(base)]) if four_bit else weights_digest(base)
     if base != folder:
         model, digest = _with_adapter(model, folder), digest_of([digest, weights_digest(folder)])
     known = read_json(folder / BASE).get("vocabulary") if (folder / BASE).exists() else None
@@ -206,7 +213,9 @@ def load_local(text: str | Path, *, dtype: str = "float32", device: str | None =
         what = f"the tokenizer of {folder} has ids up to {largest}, the model knows {rows}"
         raise TargetError(what, remedy="take tokenizer and weights from the same model")
     try:
-        model.eval().to(place)
+        model.eval()
+        if not four_bit:  # it is there already
+            model.to(place)
     except torch.OutOfMemoryError:
         raise TargetError(f"{folder} does not fit onto {place}", remedy="use --dtype bfloat16 or cpu") from None
     return wrap(model, tokenizer, folder, digest)

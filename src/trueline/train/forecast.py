@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from trueline.engine.four_bit import is_four_bit, numbers_in
+from trueline.train.gradients import LARGE
 from trueline.train.head import CHUNK, KEEP
 from trueline.train.planned import Shape, Work
 from trueline.train.precision import computing_in
@@ -197,15 +199,15 @@ def _passing(work: Work, shape: Shape) -> float:
 def peak(work: Work, kept: _Kept) -> tuple[int, str, Shape]:
     """(bytes above what is held, what needs them, the largest shape).
 
-    In bfloat16 all weights are there once more in two bytes and the trained ones in a float32 master. Before the first step a proof may hold
-    two gradients. In a step the gradients grow while what autograd kept shrinks, so the larger of the two counts, beside Adam's two moments;
-    an embedding's gradient is one more of its size. At the end the model is written from a copy."""
+    In bfloat16 all weights are there once more in two bytes and the trained ones in a float32 master. Before the first step a proof may take
+    a step's memory without Adam's. In a step the gradients grow while what autograd kept shrinks, so the larger of the two counts, beside Adam's two moments;
+    an embedding's gradient is one more of its size, unless it is written in place. At the end the model is written from a copy."""
     low, trained = work.precision != "float32", work.weights()
     every = list(work.local.model.parameters())
-    count, of = sum(p.numel() for p in every), sum(p.numel() for p in trained)
+    count, of = sum(numbers_in(p) for p in every), sum(p.numel() for p in trained)
     size = 2 if low else 4
     base = 4.0 * count * max(0, work.copies - 1) + (4.0 * count if work.copies else 0.0) + (2.0 * count + 4.0 * of if low else 0.0)
-    gradient, table = float(size * of), float(size * max((p.numel() for p in trained), default=0))
+    gradient, table = float(size * of), float(size * max((p.numel() for p in trained if p.numel() < LARGE), default=0))
     shapes = [work.shape(part) for part in work.at_once()]
     largest = max(shapes, key=lambda s: kept.of(s) + _logits(work, s))
 
@@ -216,8 +218,8 @@ def peak(work: Work, kept: _Kept) -> tuple[int, str, Shape]:
     summed = 4.0 * of if work.parts > 1 else 0.0
     phases = {
         "a step": base + 8.0 * of + summed + max(computed(largest), 4.0 * of),
-        "proving that the prompt can be shared": base + gradient + computed(work.proof) if work.proof else 0.0,
-        "writing the model": 4.0 * count + (4.0 * count * work.copies),
+        "proving that the prompt can be shared": base + computed(work.proof) if work.proof else 0.0,
+        "writing the model": 4.0 * count + (4.0 * count * (work.copies + is_four_bit(work.local.model))),
     }
     name = max(phases, key=lambda k: phases[k])
     return round(phases[name]), name, largest
@@ -313,7 +315,7 @@ def _pass_cost(timed: _Timed, tokens: float) -> float:
 def _least(work: Work) -> float:
     """Bytes that even the smallest pass needs above what is held."""
     low = work.precision != "float32"
-    every, of = (sum(p.numel() for p in ps) for ps in (work.local.model.parameters(), work.weights()))
+    every, of = (sum(numbers_in(p) for p in ps) for ps in (work.local.model.parameters(), work.weights()))
     return (2.0 * every + 4.0 * of if low else 0.0) + 12.0 * of
 
 

@@ -14,8 +14,11 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
+from trueline.train.gradients import add_product
+
 CHUNK = 2**25  # logits at once: 128 MiB in float32
-KEEP = 2**28  # bytes of logits kept from forward to backward; above, they are computed twice
+KEEP = 2**29  # bytes of logits kept from forward to backward; above, they are computed twice
+BLOCK = 8  # rows whose exponentials are summed at once: what lies between stays in the cache
 CLOSE = 1e-3  # how far, relative to the largest logit, our head may be from the model's own in float32
 
 
@@ -39,6 +42,13 @@ def _logits(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
     return z
 
 
+def _norms(z: torch.Tensor) -> torch.Tensor:
+    """logsumexp of every row. In blocks on a processor, where its arrays as large as the logits would be made anew each time."""
+    if z.device.type != "cpu":
+        return torch.logsumexp(z, dim=1)
+    return torch.cat([torch.logsumexp(part, dim=1) for part in torch.split(z, BLOCK)])
+
+
 class _Picked(torch.autograd.Function):
     """log softmax(logits)[target] for every row, (n,) float32."""
 
@@ -59,7 +69,7 @@ class _Picked(torch.autograd.Function):
                 z = kept[-1].float() if form.scale == 1.0 else kept[-1].float() * form.scale
             else:
                 z = _logits(hidden[part], weight, bias, form)
-            norms[part] = torch.logsumexp(z, dim=1)
+            norms[part] = _norms(z)
             picked[part] = z.gather(1, targets[part, None])[:, 0]
         ctx.save_for_backward(hidden, weight, bias, targets, norms, *kept)
         ctx.form, ctx.chunk = form, chunk
@@ -91,7 +101,7 @@ class _Picked(torch.autograd.Function):
             d = d.to(weight.dtype)
             if to_hidden is not None:
                 torch.mm(d, weight, out=to_hidden[part])
-            if need_w:
+            if need_w and not add_product(weight, d, hidden[part]):
                 to_weight = d.T @ hidden[part] if to_weight is None else to_weight.addmm_(d.T, hidden[part])
             if to_bias is not None:
                 to_bias += d.sum(dim=0)

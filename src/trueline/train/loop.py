@@ -23,10 +23,12 @@ import torch
 from trueline.errors import TrainingError
 from trueline.train.checkpoint import save_checkpoint
 from trueline.train.distributed import add_gradients, check_alike, from_main, main, summed
+from trueline.train.gradients import released, set_aside, tables_in_place, written_in_place
 from trueline.train.precision import Master
 from trueline.train.sharding import optimizer_like, set_whole, sharded, whole, whole_number, whole_optimizer
 
-SAVE_SECONDS = 20.0  # between checkpoints
+SAVE_SECONDS = 20.0  # between checkpoints, or more where writing one takes long (0: after every step)
+SAVE_SHARE = 0.05  # of the time, at most, goes into writing them
 # a step's rows -> (this process's share of its loss, what is told of all of it)
 StepLoss = Callable[[list[int]], tuple[torch.Tensor, dict[str, float]]]
 Progress = Callable[[int, int, float], None]
@@ -99,7 +101,7 @@ class Stepper:
 
     def __init__(self, master: Master, settings: LoopSettings, folder: Path, key: str, total: int, term: Term | None = None) -> None:
         self.master, self.settings, self.folder, self.key, self.total, self.term = master, settings, folder, key, total, term
-        self.step, self._saved = 0, time.monotonic()
+        self.step, self._saved, self._took = 0, time.monotonic(), 0.0
         self._optimizer = _optimizer(master.weights, settings)
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -131,7 +133,8 @@ class Stepper:
         value = float(loss.detach()) if alone else summed(float(loss.detach()))
         if not math.isfinite(value):
             raise _alarm(self.folder, self.step, rows, "loss", value, alone or main())
-        torch.autograd.backward(loss)
+        with written_in_place(not sharded(self.master.weights)):
+            torch.autograd.backward(loss)
         return value
 
     def descend(self, rows: list[int]) -> float:
@@ -148,6 +151,7 @@ class Stepper:
             group["lr"] = _rate(self.step, self.total, self.settings)
         self._optimizer.step()
         self.master.push()
+        set_aside(self.master.weights.values())
         self._optimizer.zero_grad(set_to_none=True)
         self.step += 1
         return norm
@@ -159,19 +163,23 @@ class Stepper:
         return {**state, **(self.term.state() if self.term is not None else {})}
 
     def save(self, more: dict[str, Any] | None = None, *, now: bool = False) -> None:
-        """A checkpoint, if the last is `SAVE_SECONDS` old or `now`; `more`: what else decides the next step."""
-        if not from_main(lambda: now or time.monotonic() - self._saved > SAVE_SECONDS):
+        """A checkpoint, if the last is old enough (`SAVE_SECONDS`, `SAVE_SHARE`) or `now`; `more`: what else decides the next step."""
+        began = time.monotonic()
+        wait = max(SAVE_SECONDS, self._took / SAVE_SHARE) if SAVE_SECONDS else 0.0
+        if not from_main(lambda: now or began - self._saved > wait):
             return
         if main() or sharded(self.master.weights):
             state = {"key": self.key, **self.state(), **(more or {})}
             if main():
                 save_checkpoint(self.folder, state)
         self._saved = time.monotonic()
+        self._took = self._saved - began
 
 
 def ready(model: Any) -> None:
     """A model in training, without dropout: a reply's likelihood must not depend on luck."""
     model.train()
+    tables_in_place(model)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -217,6 +225,7 @@ def run_loop(
                 progress(stepper.step, len(plan), value)
             stepper.save()
     model.eval()
+    released(model)
     if not learnt:
         what = f"the gradient was 0 at all {len(plan)} steps: nothing was learnt"
         raise TrainingError(what, remedy="look at the weights of the model, of the rows and of the classes", file=folder)

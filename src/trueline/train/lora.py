@@ -16,7 +16,8 @@ from trueline.charter.digests import digest_of
 from trueline.core.clock import generator
 from trueline.data.jsonl import write_json
 from trueline.engine.folders import BASE, weights_digest
-from trueline.engine.loading import LocalModel
+from trueline.engine.four_bit import is_four_bit
+from trueline.engine.loading import LocalModel, load_local
 from trueline.engine.vocabulary import vocabulary_digest
 from trueline.errors import RunFileError
 from trueline.train.saving import written
@@ -52,9 +53,12 @@ def put_on(local: LocalModel, settings: LoraSettings) -> LocalModel:
     return replace(local, model=_Unwrapped(wrapped), digest=digest_of(["lora", local.digest, settings.r, settings.alpha]))
 
 
-def merged(local: LocalModel) -> LocalModel:
-    """The model with its adapters merged in."""
+def merged(local: LocalModel, adapter: Path) -> LocalModel:
+    """The model with its adapters merged in. On a base in four bits: the base as it is in its folder, with the adapters that
+    `save_adapter` wrote to `adapter`, for rounding the sum to four bits again would lose most of what was learnt."""
     assert isinstance(local.model, _Unwrapped)
+    if is_four_bit(local.model):
+        return load_local(adapter, device=str(local.device))
     return replace(local, model=local.model.wrapped.merge_and_unload())
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,17 @@ def summed_logps(model: Any, rows: Sequence[Row], packed: bool, capacity: int, p
     return _packed_logps(model, laid, pad_id, device).sum()
 
 
+def _alone(model: Any, row: Row, pad_id: int, device: torch.device) -> torch.Tensor:
+    return token_logps(model, pad([row], pad_id, device)).sum(dim=1)
+
+
 def can_pack(model: Any, sample: Sequence[Row], pad_id: int, device: torch.device) -> tuple[bool, str]:
     """Whether the model computes `sample` in one packed row as it computes a row each, value and gradient; and the reason in words."""
     order = [sample[i] for i in first_fit([len(r) for r in sample], sum(map(len, sample)))[0]]
     return proven(
         model,
         lambda: _packed_logps(model, [order], pad_id, device),
-        lambda: token_logps(model, pad(order, pad_id, device)).sum(dim=1),
+        [partial(_alone, model, row, pad_id, device) for row in order],
         f"{len(order)} conversations",
         ("packed", "unpacked"),
         torch.tensor([1 / r.counted() for r in order], device=device),

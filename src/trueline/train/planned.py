@@ -18,11 +18,10 @@ from trueline.engine.loading import LocalModel
 from trueline.errors import RunFileError
 from trueline.train.accumulate import split
 from trueline.train.batching import Row, batches, make_row, pad, token_logps
-from trueline.train.shared import can_share, pair_logps, shared_logps
+from trueline.train.shared import can_share, pair_logps, shared_logps, specimen
 from trueline.train.turns import encode_examples
 
 SAMPLE, LONGEST = 2048, 64
-PROOF = 4  # pairs on which sharing is proven, twice with gradients, before the first step
 Replies = tuple[tuple[Sequence[Message], str], ...]
 
 
@@ -77,7 +76,7 @@ class Work:
     """A stage before it starts. plan: all steps of all epochs, as positions of rows; parts: in how many parts a step is computed; shape: of
     rows that are computed at once; loss: of these, differentiable; share: steps of the plan over steps of the whole data are 1 to this
     number (1 unless a sample was encoded); forwards: passes without gradient over all the data (the reference) and, each step, over
-    its batch; proof: what is computed before the first step with two gradients at once; copies: models besides the one that was loaded;
+    its batch; proof: what is computed before the first step to prove that the prompt can be shared; copies: models besides the one that was loaded;
     vocabulary: whether counted tokens are projected."""
 
     local: LocalModel
@@ -160,8 +159,7 @@ def planned_dpo(local: LocalModel, precision: str, looked: Looked, settings: Any
         c, r = form(local.model, *of(batch), pad_id, local.device)
         return (r - c).mean()
 
-    longest = sorted(pairs, key=lambda p: -len(p[0]))[:PROOF]
-    proof = _padded([x for p in longest for x in p]) if settings.share_prompt else None
+    proof = shape(specimen([len(c) + len(r.completion) for c, r in pairs]))
     plan = _plan([len(c) + len(r.completion) for c, r in pairs], settings)
     return Work(
         local, precision, plan, shape, loss, settings.epochs, _share(looked), reference=int(has_reference), proof=proof if shares else None
@@ -211,7 +209,7 @@ def planned_reward(local: LocalModel, precision: str, looked: Looked, settings: 
         return body_of(local.model)(input_ids=ids, use_cache=False).last_hidden_state.float().pow(2).mean()  # type: ignore[no-any-return]
 
     sizes = [(len(g[0].prompt) + sum(len(r.completion) for r in g)) if shares else sum(map(len, g)) for g in groups]
-    proof = _padded([r for g in sorted(groups, key=lambda g: -sum(map(len, g)))[:PROOF] for r in g]) if shares else None
+    proof = shape(specimen([sum(map(len, g)) for g in groups])) if shares else None
     plan = _plan(sizes, settings)
     share = _share(looked) * (1 - settings.calibration)
     return Work(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from trueline.train.precision import resolve
 from trueline.train.reward_model import Conversation, RewardModel, calibrated, centred, check_debias
 from trueline.train.sft import TrainReport, vars_of
 from trueline.train.sharding import Placed, check_shard, placed
-from trueline.train.shared import hidden_of, proven
+from trueline.train.shared import hidden_of, proven, specimen
 
 THRESHOLDS = "ordinal_thresholds"  # the parameter of a rating's cuts, while it is trained
 SAMPLE = 512  # training replies on which a member's centre and scale are measured
@@ -144,11 +145,9 @@ def can_share_rewards(local: LocalModel, data: Encoded, settings: RewardSettings
     if any(r.prompt != g[0].prompt for g in data.groups for r in g):
         return False, "replies of a group have different prompt tokens"
     pad_id = local.tokenizer.pad_token_id or 0
-    sample = sorted(data.groups, key=lambda g: -sum(map(len, g)))[:4]
-    plain = [r for g in sample for r in g]
-    return proven(
-        local.model, lambda: shared_rewards(local, sample, pad_id), lambda: rewards(local, plain, pad_id), f"{len(sample)} groups"
-    )
+    sample = [data.groups[i] for i in specimen([sum(map(len, g)) for g in data.groups])]
+    plain = [partial(rewards, local, group, pad_id) for group in sample]
+    return proven(local.model, lambda: shared_rewards(local, sample, pad_id), plain, f"{len(sample)} groups")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from trueline.train.head import Form, body_of, form_of, picked_logps
 from trueline.train.layout import Group, Layout, lay_out
-from trueline.train.shared import hidden_of, proven
+from trueline.train.shared import hidden_of, proven, specimen
 
 WORTH = 0.95  # a way must take less than this share of the plain way's time to be chosen
 
@@ -64,13 +65,14 @@ def proven_groups(model: Any, groups: Sequence[Group], pad_id: int, device: torc
     """Whether the model gives the same log-probabilities and gradients with all replies of a group in one row, and the reason. To be asked in
     float32: in bfloat16 nothing agrees to a thousandth of a nat."""
     size = max(len(g.replies) for g in groups)
-    few = sorted(groups, key=lambda g: -len(g))[:4]
-    plain, whole = (laid_out(few, m, pad_id, device) for m in (1, size))
+    few = [groups[i] for i in specimen([len(g) for g in groups])]
 
-    def sums(layout: Layout, per_row: int) -> torch.Tensor:
-        return by_reply(picked(model, layout, per_row, temperature), few)[0].sum(dim=1)
+    def sums(of: Sequence[Group], per_row: int) -> torch.Tensor:
+        layout = laid_out(of, per_row, pad_id, device)
+        return by_reply(picked(model, layout, per_row, temperature), of)[0].sum(dim=1)
 
-    return proven(model, lambda: sums(whole, size), lambda: sums(plain, 1), f"{len(few)} groups of {size}")
+    plain = [partial(sums, [group], 1) for group in few]
+    return proven(model, lambda: sums(few, size), plain, f"{len(few)} groups of {size}")
 
 
 def fastest(model: Any, groups: Sequence[Group], pad_id: int, device: torch.device, temperature: float) -> tuple[int, str]:

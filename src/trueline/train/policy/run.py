@@ -23,6 +23,7 @@ from trueline.engine.loading import LocalModel
 from trueline.errors import RunFileError, TrainingError
 from trueline.train.checkpoint import load_checkpoint
 from trueline.train.distributed import begin_alike, check_alike, from_main, main, wait
+from trueline.train.gradients import released
 from trueline.train.loop import LoopSettings, Progress, Stepper, forget_after, ready
 from trueline.train.policy.evidence import HeldOut, Record, checked
 from trueline.train.policy.likelihood import proven_groups
@@ -102,6 +103,8 @@ def run_policy(
         check_alike("run or checkpoint", [key, 0 if state is None else state["step"]])
         report = _loop(trainer, stepper, valuer, state, progress)
         local.model.eval()
+        for model in (local.model, *(() if trainer.critic is None else (trainer.critic.model,))):
+            released(model)
     return report
 
 
@@ -122,7 +125,7 @@ def _shares(local: LocalModel, asked: Asked, s: PolicySettings) -> tuple[bool, s
     if s.group == 1 or s.replies_a_row == 1:
         return False, "one reply a row"
     found = proven_groups(
-        local.model, specimens(asked, s.group, s.max_new_tokens, 4), local.tokenizer.pad_token_id or 0, local.device, s.temperature
+        local.model, specimens(asked, s.group, s.max_new_tokens, 2), local.tokenizer.pad_token_id or 0, local.device, s.temperature
     )
     if not found[0] and s.replies_a_row is not None:
         raise RunFileError(f"replies_a_row is {s.replies_a_row}, but {found[1]}", remedy="leave it out")
