@@ -177,3 +177,29 @@ def test_a_system_keeps_every_character_of_its_prompt(project: Path, capsys: pyt
     shipped, after = (read_evaluation(project / p).identity["prompt"] for p in ("e", "out/after"))
     assert shipped == after
     assert "\U0001f600" in shipped
+
+
+def test_rows_that_would_end_a_turn_are_left_out_and_weights_that_are_no_numbers_stop(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tiny_model("llama", project / "base")
+    end = json.loads((project / "base" / "tokenizer_config.json").read_text())["eos_token"]
+    lines = (project / "probes.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    odd = next(r for r in rows if r["side"] == "teach" and r["kind"] == "near_miss")
+    odd["messages"][0]["content"] += f" {end}"
+    (project / "probes.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    (project / "run.yaml").write_text(RUN.replace("  - {method: dpo, lr: 0.001, samples: 1, temperature: 1.0}\n", ""))
+    _, _, said = align(project, capsys)
+    assert "0-sft: left out: row " in said
+    assert repr(end)[1:-1] in said
+    record = json.loads((project / "out" / "run.json").read_text())["stages"]["0-sft"]
+    assert len(record["left_out"]) >= 1
+    weights = load_file(project / "base" / "model.safetensors")
+    next(iter(weights.values())).view(-1)[0] = torch.nan
+    save_file(weights, project / "base" / "model.safetensors", metadata={"format": "pt"})
+    assert run(["align", str(project / "run.yaml"), "--out", str(project / "other")]) == 70
+    assert "logits that are not finite" in capsys.readouterr().err  # the first evaluation, before any stage

@@ -170,11 +170,12 @@ def _file_digests(run: Run) -> dict[str, str]:
 
 
 def _train(run: Run, stage: Stage, model: str, folder: Path, key: str, start: str) -> dict[str, Any]:
-    from trueline.engine.loading import load_local
+    from trueline.engine.loading import check_finite, load_local
     from trueline.train.lora import LoraSettings, merged, put_on, save_adapter
     from trueline.train.saving import save_model
 
     local = load_local(model)
+    check_finite(local.model, local.path)
     # data made under other inputs is made again; data of an interrupted run is kept, so that it resumes with the same rows
     mark, path = folder / "data.key", folder / "data.jsonl"
     if not path.exists() or not mark.exists() or mark.read_text() != key:
@@ -185,6 +186,7 @@ def _train(run: Run, stage: Stage, model: str, folder: Path, key: str, start: st
         digest = save_model(local, folder / "model", "float32")
         run.say(f"{folder.name}: the model failed on no teach probe, so there is nothing to prefer; left as it is")
         return {"digest": digest, "rows": 0, "steps": 0, "too_long": 0, "metrics": {}}
+    rows, left_out = _learnable(run, stage, local, rows, folder)
     trained = put_on(local, LoraSettings(stage.lora.r, stage.lora.alpha)) if stage.lora else local
     audit = _audited(run, stage, trained, rows, folder)
     learn = partial(learn_policy, run, stage, local) if isinstance(stage, PolicyStage) else partial(_learnt, run, stage)
@@ -201,7 +203,7 @@ def _train(run: Run, stage: Stage, model: str, folder: Path, key: str, start: st
     run.say(f"{folder.name}: {report.rows} rows, {report.steps} steps{left}{loss}")
     told = {"digest": digest, "rows": report.rows, "steps": report.steps, "too_long": report.too_long, "metrics": report.metrics}
     evidence = getattr(report, "evidence", None)  # of reinforcement learning: the curves that its stop was judged by
-    return {**told, "audit": audit, "note": note, **({"evidence": evidence} if evidence else {})}
+    return {**told, "left_out": left_out, "audit": audit, "note": note, **({"evidence": evidence} if evidence else {})}
 
 
 def _learnt(run: Run, stage: SftStage | DpoStage, trained: Any, rows: list[dict[str, Any]], folder: Path) -> tuple[Any, str]:
@@ -228,6 +230,21 @@ def _settings(run: Run, stage: SftStage | DpoStage) -> Any:
         return SftSettings(**loop, turns=stage.turns, packing=stage.packing)
     loss: dict[str, Any] = stage.loss_options()
     return DpoSettings(stage.loss, **loss, **loop)
+
+
+def _learnable(run: Run, stage: Stage, local: Any, rows: list[dict[str, Any]], folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """(rows without those that no method learns from, what was left out, a line a row)."""
+    from trueline.train.audit import of_examples, of_preferences, screened
+
+    def sides(row: dict[str, Any]) -> Any:
+        if isinstance(stage, PolicyStage):
+            return [(prompt_from(row).messages, "")]
+        return (of_examples([example_from(row)]) if isinstance(stage, SftStage) else of_preferences([preference_from(row)])).sides[0]
+
+    found = screened(local, rows, sides)
+    for line in found.left_out:
+        run.say(f"{folder.name}: left out: {line}")
+    return found.rows, list(found.left_out)
 
 
 def _audited(run: Run, stage: Stage, local: Any, rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
