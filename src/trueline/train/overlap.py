@@ -12,11 +12,12 @@ from trueline.charter.turns import Message
 from trueline.data.contamination import fingerprint, taught
 
 NAMED = 5  # rows and families that a message names
+BEGINS = 40  # characters of a row, by which it is found in its file
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """row: number of the training row, from 1; probe and family: the probe whose words stand in it; share of the probe's word pairs that
+    """row: number of the training row, from 1 (rows that were left out or held out before do not count), begins: with what words; probe and family: the probe whose words stand in it; share of the probe's word pairs that
     do; exact: whether the row asks the very same words."""
 
     row: int
@@ -24,6 +25,7 @@ class Hit:
     family: str
     share: float
     exact: bool
+    begins: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Overlap:
         if not self.hits:
             return f"overlap with suites: none of {self.asked} probes{also}"
         exact = sum(h.exact for h in self.hits)
-        rows = ", ".join(str(h.row) for h in self.hits[:NAMED]) + (", ..." if len(self.hits) > NAMED else "")
+        rows = ", ".join(f"{h.row} ({h.begins!r})" for h in self.hits[:NAMED]) + (", ..." if len(self.hits) > NAMED else "")
         families = list(dict.fromkeys(h.family for h in self.hits))
         named = ", ".join(repr(f) for f in families[:NAMED]) + (", ..." if len(families) > NAMED else "")
         return (
@@ -63,5 +65,6 @@ def overlap(probes: Sequence[Probe], prompts: Sequence[Sequence[Message]]) -> Ov
     for m in near_copies(texts, asked):
         exact = texts[m.text] in same
         found = grown[same[texts[m.text]] if exact else m.of]
-        hits.append(Hit(m.text + 1, found.id, found.family, m.share, exact))
+        begins = next((t.content for t in prompts[m.text] if t.role == "user"), "")[:BEGINS]
+        hits.append(Hit(m.text + 1, found.id, found.family, m.share, exact, begins))
     return Overlap(len(grown), tuple(hits), len(taught(probes, [tuple(m) for m in prompts])))
