@@ -64,7 +64,10 @@ def test_rows_that_hold_a_probe_are_named_and_written_or_taught_ones_are_not() -
     assert [(h.row, h.exact, h.family) for h in found.hits] == [(2, True, "card-when/a#0"), (3, False, "card-when/a#0")]
     assert found.hits[1].share == pytest.approx(9 / 11)  # one word of twelve was changed: two of eleven pairs
     assert (found.asked, found.taught) == (1, 1)
-    assert "rows 2, 3; families 'card-when/a#0'" in found.words()
+    assert (
+        "rows 2 ('how long does it take until my NEW card a'), 3 ('Good morning to you! How long does it ta'); families 'card-when/a#0'"
+        in found.words()
+    )
 
 
 def test_a_rule_by_length_is_told_with_its_interval() -> None:
@@ -198,7 +201,7 @@ def test_rows_of_a_suite_stop_the_run_unless_that_is_allowed(folder: Path, capsy
     against = ["--against", str(folder / "probes.jsonl")]
     assert train(folder, "sft", *against) == 64
     said = capsys.readouterr().err
-    assert "rows 4; families 'card-when/" in said
+    assert "rows 4 ('How long does it take until my new card '); families 'card-when/" in said
     assert "--allow-overlap" in said
     assert not (folder / "o" / "model").exists()
     assert train(folder, "sft", *against, "--allow-overlap") == 0
