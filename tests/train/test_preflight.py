@@ -65,7 +65,7 @@ def test_rows_that_hold_a_probe_are_named_and_written_or_taught_ones_are_not() -
     assert found.hits[1].share == pytest.approx(9 / 11)  # one word of twelve was changed: two of eleven pairs
     assert (found.asked, found.taught) == (1, 1)
     assert (
-        "rows 2 ('how long does it take until my NEW card a'), 3 ('Good morning to you! How long does it ta'); families 'card-when/a#0'"
+        "rows 2 ('how long does it take until my NEW card '), 3 ('Good morning to you! How long does it ta'); families 'card-when/a#0'"
         in found.words()
     )
 
