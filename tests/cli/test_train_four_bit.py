@@ -24,6 +24,8 @@ def folder(tmp_path: Path) -> Path:
     tiny_model("llama", tmp_path / "m", lively=True)
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in PAIRS))
     (tmp_path / "demos.jsonl").write_text("".join(json.dumps(r) + "\n" for r in DEMOS))
+    liked = [{"prompt": p["prompt"], "completion": p[side], "label": side == "chosen"} for p in PAIRS for side in ("chosen", "rejected")]
+    (tmp_path / "liked.jsonl").write_text("".join(json.dumps(r) + "\n" for r in liked))
     return tmp_path
 
 
@@ -44,15 +46,25 @@ def test_every_linear_layer_but_the_last_is_in_four_bits(folder: Path) -> None:
 
 
 @needs
-@pytest.mark.parametrize(("method", "data"), [("sft", "demos.jsonl"), ("dpo", "pairs.jsonl")])
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("method", "data", "more"),
+    [
+        ("sft", "demos.jsonl", ("--precision", "float32", "--packing", "on")),
+        ("sft", "demos.jsonl", ("--precision", "bfloat16", "--accumulate", "2")),
+        ("dpo", "pairs.jsonl", ("--precision", "float32")),
+        ("dpo", "pairs.jsonl", ("--precision", "bfloat16")),
+        ("kto", "liked.jsonl", ("--precision", "float32")),
+    ],
+)
 def test_adapters_are_learnt_and_join_the_base_as_it_is(
-    method: str, data: str, precision: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    method: str, data: str, more: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {n: p.clone() for n, p in load_local(folder / "m", device="cpu").model.named_parameters()}
-    given = ("--lora", "4", "--four-bit", "--lr", "5e-3", "--epochs", "8", "--precision", precision)
+    given = ("--lora", "4", "--four-bit", "--lr", "5e-3", "--epochs", "8", *more)
     assert run(words(folder, method, data, *given)) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    if method == "dpo":  # proven on the layers in four bits
+        assert json.loads((folder / method / "sharing.json").read_text())["shared_prompt"]
     losses = [json.loads(line)["loss"] for line in (folder / method / "metrics.jsonl").read_text().splitlines()]
     assert losses[-1] < losses[0] - 0.02
     model, both = (load_local(folder / method / name, device="cpu") for name in ("model", "adapter"))

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.invariant
 DRIVER = """
 import sys
 from trueline.train import loop
-loop.SAVE_SECONDS = 0.2
+loop.SAVE_SECONDS, loop.SAVE_SHARE = 0.2, 1.0
 from trueline.cli.main import main
 sys.argv = ["trueline", *sys.argv[1:]]
 main()

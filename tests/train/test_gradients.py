@@ -14,7 +14,7 @@ from trueline.train import gradients, loop
 from trueline.train.batching import Row, pad, token_logps
 from trueline.train.gradients import add_product, released, set_aside, tables_in_place, written_in_place
 from trueline.train.loop import LoopSettings, Stepper, run_loop
-from trueline.train.precision import Master
+from trueline.train.precision import Master, computing_in
 from trueline.train.shared import proven
 
 ROWS = [Row((3, 5, 7), (9, 11, 1)), Row((2, 0, 4), (6, 8)), Row((3, 3), (3, 12, 13, 1))]
@@ -77,6 +77,37 @@ def test_parts_of_a_step_add_up_in_one_array_that_is_kept(monkeypatch: pytest.Mo
     set_aside([weight])
     released(model)
     assert not hasattr(weight, "_spare_gradient")
+
+
+def test_of_the_other_weights_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradients, "LARGE", 1)
+    model = model_of(True)
+    tables_in_place(model)
+    with written_in_place():
+        loss_of(model, [0, 1]).backward()
+    set_aside(model.parameters())
+    assert [n for n, p in model.named_parameters() if hasattr(p, "_spare_gradient")] == ["model.embed_tokens.weight"]
+    assert all(p.grad is not None for n, p in model.named_parameters() if n != "model.embed_tokens.weight")
+
+
+def test_in_bfloat16_the_parameters_array_is_kept_and_the_masters_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradients, "LARGE", 1)
+    model = model_of(True)
+    tables_in_place(model)
+    weight = model.lm_head.weight
+    with computing_in(model, "bfloat16") as master:
+        expected = torch.autograd.grad(loss_of(model, [0, 1]), weight)[0].float()
+        for _ in range(2):
+            with written_in_place():
+                loss_of(model, [0, 1]).backward()
+            master.pull()
+            own = master.weights["model.embed_tokens.weight"]
+            assert own.grad is not None
+            torch.testing.assert_close(own.grad, expected, atol=2e-2, rtol=2e-2)
+            assert weight.grad is None
+            assert hasattr(weight, "_spare_gradient")
+            set_aside([own])
+            assert own.grad is not None  # is the optimiser's to give back
 
 
 def test_outside_a_step_and_for_small_or_frozen_weights_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,3 +174,11 @@ def test_checkpoints_take_a_small_share_of_the_time(tmp_path: Path, monkeypatch:
     assert saved == [1]  # the next one after a second: twenty times what the first took
     stepper.save(now=True)
     assert saved == [1, 19]
+    monkeypatch.setattr(loop, "LONGEST_WAIT", 0.0)  # however long writing takes, nobody waits longer than this
+    time.sleep(0.01)
+    stepper.save()
+    monkeypatch.setattr(loop, "LONGEST_WAIT", 900.0)
+    for every in (0.0, -1.0):
+        monkeypatch.setattr(loop, "SAVE_SECONDS", every)
+        stepper.save()
+    assert saved == [1, 19, 19, 19, 19]

@@ -22,12 +22,11 @@ def four_bit_options(place: str) -> dict[str, Any]:
         raise TargetError("weights in four bits need bitsandbytes", remedy="pip install 'trueline[four-bit]'")
     import transformers
 
-    low = place.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
     config = transformers.BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16 if low else torch.float32,
+        bnb_4bit_compute_dtype=torch.float32,  # as the rest of the model; `train.precision` turns both to bfloat16
     )
     return {"quantization_config": config, "device_map": {"": place}}
 

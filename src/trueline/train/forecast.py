@@ -196,31 +196,45 @@ def _passing(work: Work, shape: Shape) -> float:
     return 2 * chunk if work.precision != "float32" or not _logits(work, shape) else chunk
 
 
+def _low(work: Work) -> float:
+    """Bytes of a second copy in bfloat16, of all that is not in four bits, and of the float32 master."""
+    if work.precision == "float32":
+        return 0.0
+    floating: int = sum(p.numel() for p in work.local.model.parameters() if p.is_floating_point())
+    trained: int = sum(p.numel() for p in work.weights())
+    return 2.0 * floating + 4.0 * trained
+
+
 def peak(work: Work, kept: _Kept) -> tuple[int, str, Shape]:
     """(bytes above what is held, what needs them, the largest shape).
 
     In bfloat16 all weights are there once more in two bytes and the trained ones in a float32 master. Before the first step a proof may take
     a step's memory without Adam's. In a step the gradients grow while what autograd kept shrinks, so the larger of the two counts, beside Adam's two moments;
-    an embedding's gradient is one more of its size, unless it is written in place. At the end the model is written from a copy."""
+    an embedding's gradient is one more of its size, unless it is written in place: then its array stays between steps. At the end the model
+    is written from a copy."""
     low, trained = work.precision != "float32", work.weights()
     every = list(work.local.model.parameters())
     count, of = sum(numbers_in(p) for p in every), sum(p.numel() for p in trained)
     size = 2 if low else 4
-    base = 4.0 * count * max(0, work.copies - 1) + (4.0 * count if work.copies else 0.0) + (2.0 * count + 4.0 * of if low else 0.0)
-    gradient, table = float(size * of), float(size * max((p.numel() for p in trained if p.numel() < LARGE), default=0))
+    base = 4.0 * count * max(0, work.copies - 1) + (4.0 * count if work.copies else 0.0) + _low(work)
+    tables = [p.numel() for p in trained if p.dim() == 2]
+    spare = 0.0 if low or work.parts > 1 else float(size * max((n for n in tables if n >= LARGE), default=0))
+    gradient, table = float(size * of), float(size * max(tables, default=0)) if not spare else 0.0
     shapes = [work.shape(part) for part in work.at_once()]
     largest = max(shapes, key=lambda s: kept.of(s) + _logits(work, s))
 
     def computed(shape: Shape) -> float:
         saved = kept.of(shape) + kept.holes(shape, work.local.device)
-        return max(saved + _logits(work, shape) + _passing(work, shape), gradient + table)
+        return max(saved + spare + _logits(work, shape) + _passing(work, shape), gradient + table)
 
     summed = 4.0 * of if work.parts > 1 else 0.0
     phases = {
         "a step": base + 8.0 * of + summed + max(computed(largest), 4.0 * of),
         "proving that the prompt can be shared": base + computed(work.proof) if work.proof else 0.0,
-        "writing the model": 4.0 * count + (4.0 * count * (work.copies + is_four_bit(work.local.model))),
+        "writing the model": 4.0 * count * (1 + work.copies),
     }
+    if is_four_bit(work.local.model):  # merged in RAM, from the whole base
+        phases["writing the model"] = 8.0 * count if work.local.device.type == "cpu" else 0.0
     name = max(phases, key=lambda k: phases[k])
     return round(phases[name]), name, largest
 
@@ -314,9 +328,7 @@ def _pass_cost(timed: _Timed, tokens: float) -> float:
 
 def _least(work: Work) -> float:
     """Bytes that even the smallest pass needs above what is held."""
-    low = work.precision != "float32"
-    every, of = (sum(numbers_in(p) for p in ps) for ps in (work.local.model.parameters(), work.weights()))
-    return (2.0 * every + 4.0 * of if low else 0.0) + 12.0 * of
+    return _low(work) + 12.0 * sum(p.numel() for p in work.weights())
 
 
 def forecast(work: Work) -> Forecast:

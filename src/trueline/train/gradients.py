@@ -3,7 +3,7 @@
 With a large vocabulary this matrix is most of a small model. Autograd makes its gradient anew at every step, a dense one for the few rows
 that were looked up and another for the projection, adds the two, and gives everything back to the system, which hands it out page by page at
 the next step: of a step of 768 tokens on 152 k x 896 weights more than a third. Here both are added to one array that is kept
-between steps. Only inside `written_in_place` (a step's backward pass); everywhere else gradients are autograd's own.
+between steps. Only inside `written_in_place` (the backward pass of a step or of a proof); everywhere else gradients are autograd's own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 
 LARGE = 2**24  # elements; below, making a gradient anew costs nothing that could be measured
 _SPARE = "_spare_gradient"  # attribute of a parameter: its array between steps
+_OURS = "_gradient_in_place"  # attribute of a parameter: its gradient was written here, and will be again
 _writing = False
 
 
@@ -36,6 +37,7 @@ def _takes(weight: torch.Tensor) -> bool:
 
 def _array(weight: torch.Tensor) -> torch.Tensor:
     """An array for the gradient, with whatever stands in it."""
+    setattr(weight, _OURS, True)
     kept: torch.Tensor | None = getattr(weight, _SPARE, None)
     if kept is None or kept.shape != weight.shape or kept.dtype != weight.dtype or kept.device != weight.device:
         return torch.empty_like(weight)
@@ -56,9 +58,9 @@ def add_product(weight: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -
 
 
 def set_aside(weights: Iterable[torch.Tensor]) -> None:
-    """After a step: gradients of large tables leave `.grad` and are kept for the next step."""
+    """After a step: the gradients that were written in place leave `.grad`, and their arrays are kept for the next step."""
     for w in weights:
-        if w.grad is not None and w.is_leaf and w.numel() >= LARGE and type(w.grad) is torch.Tensor:
+        if w.grad is not None and hasattr(w, _OURS):
             setattr(w, _SPARE, w.grad)
             w.grad = None
 
@@ -66,8 +68,9 @@ def set_aside(weights: Iterable[torch.Tensor]) -> None:
 def released(model: Any) -> None:
     """Training is over: nothing is kept any longer."""
     for w in model.parameters():
-        if hasattr(w, _SPARE):
-            delattr(w, _SPARE)
+        for name in (_SPARE, _OURS):
+            if hasattr(w, name):
+                delattr(w, name)
 
 
 class _Looked(torch.autograd.Function):
@@ -83,11 +86,12 @@ class _Looked(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (grad,) = grads
         weight, ids = ctx.saved_tensors
-        if not _takes(weight):
+        # elsewhere adding row by row has no fixed order, and below float32 it rounds at every one
+        if not _takes(weight) or weight.device.type != "cpu" or weight.dtype != torch.float32:
             return torch.ops.aten.embedding_dense_backward(grad, ids, len(weight), ctx.padding, False), None, None
         if weight.grad is None:
             weight.grad = _array(weight).zero_()
-        at, rows = ids.flatten(), grad.reshape(-1, grad.shape[-1]).to(weight.dtype)
+        at, rows = ids.flatten(), grad.reshape(-1, grad.shape[-1])
         if ctx.padding >= 0:
             at, rows = at[at != ctx.padding], rows[at != ctx.padding]
         weight.grad.index_add_(0, at, rows)

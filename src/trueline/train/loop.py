@@ -27,8 +27,9 @@ from trueline.train.gradients import released, set_aside, tables_in_place, writt
 from trueline.train.precision import Master
 from trueline.train.sharding import optimizer_like, set_whole, sharded, whole, whole_number, whole_optimizer
 
-SAVE_SECONDS = 20.0  # between checkpoints, or more where writing one takes long (0: after every step)
-SAVE_SHARE = 0.05  # of the time, at most, goes into writing them
+SAVE_SECONDS = 20.0  # between checkpoints, or more where writing one takes long (0 or less: after every step)
+SAVE_SHARE = 0.05  # of the time, at most, goes into writing them,
+LONGEST_WAIT = 900.0  # but no kill costs more than so many seconds and a step
 # a step's rows -> (this process's share of its loss, what is told of all of it)
 StepLoss = Callable[[list[int]], tuple[torch.Tensor, dict[str, float]]]
 Progress = Callable[[int, int, float], None]
@@ -165,7 +166,7 @@ class Stepper:
     def save(self, more: dict[str, Any] | None = None, *, now: bool = False) -> None:
         """A checkpoint, if the last is old enough (`SAVE_SECONDS`, `SAVE_SHARE`) or `now`; `more`: what else decides the next step."""
         began = time.monotonic()
-        wait = max(SAVE_SECONDS, self._took / SAVE_SHARE) if SAVE_SECONDS else 0.0
+        wait = max(SAVE_SECONDS, min(self._took / SAVE_SHARE, LONGEST_WAIT)) if SAVE_SECONDS > 0 else SAVE_SECONDS
         if not from_main(lambda: now or began - self._saved > wait):
             return
         if main() or sharded(self.master.weights):

@@ -19,7 +19,7 @@ from trueline.engine.folders import BASE, weights_digest
 from trueline.engine.four_bit import is_four_bit
 from trueline.engine.loading import LocalModel, load_local
 from trueline.engine.vocabulary import vocabulary_digest
-from trueline.errors import RunFileError
+from trueline.errors import RunFileError, TargetError, TrainingError
 from trueline.train.saving import written
 
 
@@ -36,7 +36,9 @@ def put_on(local: LocalModel, settings: LoraSettings) -> LocalModel:
     adapters hold more numbers than the weights that they stand in for."""
     from peft import LoraConfig, get_peft_model
 
-    widest = max((min(p.shape) for p in local.model.parameters() if p.dim() == 2), default=0)
+    linear = [m for m in local.model.modules() if hasattr(m, "in_features") and hasattr(m, "out_features")]
+    widest = max((min(m.in_features, m.out_features) for m in linear), default=0)
+    widest = max([widest, *(min(p.shape) for p in local.model.parameters() if p.dim() == 2)])
     if settings.r > widest:
         what = f"lora rank {settings.r} is above {widest}, the narrow side of the model's largest layer"
         raise RunFileError(what, remedy="lower the rank, e.g. 16, or train all weights without lora")
@@ -58,7 +60,11 @@ def merged(local: LocalModel, adapter: Path) -> LocalModel:
     `save_adapter` wrote to `adapter`, for rounding the sum to four bits again would lose most of what was learnt."""
     assert isinstance(local.model, _Unwrapped)
     if is_four_bit(local.model):
-        return load_local(adapter, device=str(local.device))
+        try:
+            return load_local(adapter, device="cpu")
+        except (TargetError, MemoryError) as e:
+            what = f"the adapters are whole in {adapter}, and could not be merged into their base ({getattr(e, 'what', e)})"[:300]
+            raise TrainingError(what, remedy="use the adapter beside its base, or merge it where the whole base fits into memory") from None
     return replace(local, model=local.model.wrapped.merge_and_unload())
 
 

@@ -137,7 +137,7 @@ def planned_sft(local: LocalModel, precision: str, looked: Looked, settings: Any
 
 
 def planned_dpo(local: LocalModel, precision: str, looked: Looked, settings: Any, has_reference: bool) -> Work | None:
-    """Of `DpoSettings`. Whether the prompt can be shared is tried on the two shortest pairs; the stage proves it on the longest."""
+    """Of `DpoSettings`. Whether the prompt can be shared is tried on the two shortest pairs; the stage proves it on others."""
     limit, pad_id = min(settings.max_tokens, local.context), local.tokenizer.pad_token_id or 0
     pairs = [(c, r) for c, r in looked.fitting(limit) if len(c) + len(r.completion) <= local.context]
     if not pairs:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from trueline.errors import RunFileError
+from trueline.train.gradients import set_aside
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -44,6 +45,7 @@ class Master:
             own = self.weights[name]
             if p is not own:
                 own.grad = None if p.grad is None else p.grad.float()
+                set_aside([p])
                 p.grad = None
 
     @torch.no_grad()
@@ -62,14 +64,20 @@ def computing_in(model: Any, precision: str) -> Iterator[Master]:
     if precision == "float32":
         yield Master(trained, trained)
         return
+    # layers in four bits multiply in a number format of their own
+    held = [m for m in model.modules() if getattr(m, "compute_dtype", None) is torch.float32]
     before = {n: p.data for n, p in model.named_parameters()}
     master = {n: p.detach().float().clone() for n, p in trained.items()}
     for p in model.parameters():
         if p.is_floating_point():
             p.data = p.data.to(torch.bfloat16)
+    for m in held:
+        m.compute_dtype = torch.bfloat16
     try:
         yield Master(master, trained)
     finally:
         for n, p in model.named_parameters():
             p.data = master[n].to(before[n].dtype) if n in master else before[n]
             p.grad = None
+        for m in held:
+            m.compute_dtype = torch.float32

@@ -138,8 +138,8 @@ def encode_groups(local: LocalModel, rows: Sequence[Judged], limit: int) -> Enco
 
 
 def can_share_rewards(local: LocalModel, data: Encoded, settings: RewardSettings) -> tuple[bool, str]:
-    """Whether the model gives the same rewards and gradients with the prompt computed once, on the longest groups of this very data,
-    and the reason in words. `shared.can_share` asks the same of a language model's log-probabilities."""
+    """Whether the model gives the same rewards and gradients with the prompt computed once, on the longest group of this very
+    data and one of middle length, and the reason in words. `shared.can_share` asks the same of a language model's log-probabilities."""
     if not settings.share_prompt or settings.loss == "ordinal":
         return False, "switched off" if not settings.share_prompt else "a rating has one reply"
     if any(r.prompt != g[0].prompt for g in data.groups for r in g):
