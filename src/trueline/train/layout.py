@@ -33,7 +33,8 @@ class Group:
 class Layout:
     """ids, positions: (rows, width). pair, part: (rows, width), which group a token belongs to (-1: padding) and which reply of it
     (0: the prompt). For every token that counts, in the order of groups and replies: `row` and `at` where it is predicted from,
-    `target` its id, `reply` the running number of its reply; all (counted,). `ends`: (replies, 2), row and place of the last tokens."""
+    `target` its id, `reply` the running number of its reply; all (counted,). `ends`: (replies, 2), row and place of the last tokens. `spans`: of every row, of every group in it, the tokens of its prompt
+    and of each reply."""
 
     ids: torch.Tensor
     positions: torch.Tensor
@@ -44,6 +45,7 @@ class Layout:
     target: torch.Tensor
     reply: torch.Tensor
     ends: torch.Tensor
+    spans: tuple[tuple[tuple[int, tuple[int, ...]], ...], ...]
 
 
 def lay_out(rows: Sequence[Sequence[Group]], pad_id: int, device: torch.device) -> Layout:
@@ -86,8 +88,9 @@ def lay_out(rows: Sequence[Sequence[Group]], pad_id: int, device: torch.device) 
                 here += m
                 ends.append((r, here - 1))
                 number += 1
-    tensors = (ids, positions, pair, part, *map(torch.tensor, (row_of, at_of, target, reply, ends)))
-    return Layout(*(t.to(device) for t in tensors))
+    tensors = [ids, positions, pair, part, *map(torch.tensor, (row_of, at_of, target, reply, ends))]
+    spans = tuple(tuple((len(g.prompt), tuple(map(len, g.replies))) for g in groups) for groups in rows)
+    return Layout(*(t.to(device) for t in tensors), spans=spans)  # type: ignore[misc]  # nine tensors
 
 
 def _visible(layout: Layout) -> torch.Tensor:

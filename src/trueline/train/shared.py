@@ -15,6 +15,7 @@ from trueline.train.batching import Row, pad, token_logps
 from trueline.train.gradients import written_in_place
 from trueline.train.head import body_of, form_of, picked_logps
 from trueline.train.layout import Group, Layout, lay_out, mask_of
+from trueline.train.split_attention import split_hidden
 
 TOLERANCE = 1e-3  # nats on a pair's log-probability, float32
 SLACK = 1e-2  # relative, on the gradient
@@ -31,8 +32,11 @@ def pair_logps(
 def hidden_of(model: Any, layout: Layout) -> torch.Tensor:
     """Last hidden states of a layout, (rows, width, d)."""
     dtype = next(model.parameters()).dtype
-    mask = mask_of(layout, model.config.get_text_config(), dtype)
-    out = body_of(model)(input_ids=layout.ids, attention_mask=mask, position_ids=layout.positions, use_cache=False).last_hidden_state
+    mask, body = mask_of(layout, model.config.get_text_config(), dtype), body_of(model)
+    split = split_hidden(model, body, layout, mask)
+    if split is not None:
+        return split
+    out = body(input_ids=layout.ids, attention_mask=mask, position_ids=layout.positions, use_cache=False).last_hidden_state
     assert isinstance(out, torch.Tensor)
     return out
 
