@@ -95,7 +95,7 @@ def curve(proxy: Array, gold: Array, families: Sequence[str]) -> dict[str, Any]:
     law = fitted_law("best_of_n", [k**0.5 for k in kl], gains)
     return {
         "gold": gains,
-        "proxy": [float((x - likes[0]).mean()) for x in likes],
+        "liked": [float((x - likes[0]).mean()) for x in likes],
         "law": None if law is None else {"alpha": law.alpha, "beta": law.beta, "r2": law.r2, "peak": law.peak},
         "last": interval(golds[-1] - golds[0], families),
         "fall_from_best": interval(golds[-1] - golds[int(np.argmax(gains))], families),
