@@ -36,6 +36,8 @@ def server() -> Iterator[str]:
     if importlib.util.find_spec("psycopg") is None:
         _absent("psycopg is not installed; pip install 'trueline[postgres]'")
     if given := os.environ.get("TRUELINE_TEST_POSTGRES"):
+        if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":
+            pytest.fail("tests in several processes would empty TRUELINE_TEST_POSTGRES under each other; make test JOBS=1", pytrace=False)
         yield given
         return
     programs = _programs()
