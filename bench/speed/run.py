@@ -2,8 +2,8 @@
 
     python bench/speed/run.py [--trl VENV] [--model small wide] [--shape 64,64 512,64] [--dtype bfloat16] [--method dpo] [--steps 8]
 
-Both sides wait passively for other threads (`OMP_WAIT_POLICY=ACTIVE` in the environment changes that for both; the row says which). TRL runs with its best settings (no checkpointing, reference precomputed, packing for SFT); `--defaults` adds a run with
-its defaults. A row holds examples a second while training (`ours`, `peer`), the same with the reference and all preparation counted
+Both sides wait passively for other threads (`OMP_WAIT_POLICY=ACTIVE` in the environment changes that for both; the row says which). TRL
+runs with its best settings (no checkpointing, reference precomputed, packing for SFT); `--defaults` adds a run with its defaults. A row holds examples a second while training (`ours`, `peer`), the same with the reference and all preparation counted
 (`ours_whole`, `peer_whole`), their ratios, and the peak of memory above the loaded model as a ratio. The floor is a bound from
 floating-point operations at the speed of this machine's matrix product in that dtype (facts: 6N(P+2C) + 12VdC a pair, reference cached; GRPO:
 10N(P/8 + C) + 10VdC a completion of a group of 8; --batch is then completions; PPO: no floor, against a plain loop, `plain.py`).

@@ -93,7 +93,7 @@ def test_what_cannot_be_had_with_it_is_said(more: tuple[str, ...], what: str, fo
     assert what in capsys.readouterr().err
 
 
-@pytest.mark.skipif(HERE, reason="bitsandbytes is installed")
-def test_without_bitsandbytes_the_remedy_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_bitsandbytes_the_remedy_is_said(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trueline.engine.four_bit.importlib.util.find_spec", lambda name: None)
     assert run(words(folder, "sft", "demos.jsonl", "--four-bit", "--lora", "4")) != 0
     assert "pip install 'trueline[four-bit]'" in capsys.readouterr().err

@@ -155,6 +155,7 @@ def test_a_proof_finds_another_gradient_and_leaves_none(large: int, factor: floa
     assert model.lm_head.weight.grad is before
     assert all(p.grad is None for p in model.parameters() if p is not model.lm_head.weight)
     assert before.eq(1).all()
+    assert not any(hasattr(p, "_gradient_in_place") for p in model.parameters())
 
 
 def test_checkpoints_take_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

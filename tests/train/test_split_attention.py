@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.train.test_layout import CPU, MORE, SIZES, model_of
+from tests.train.test_layout import CPU, MORE, model_of
 from trueline.train import split_attention
 from trueline.train.head import body_of
 from trueline.train.layout import Group, Layout, lay_out, mask_of
@@ -81,7 +81,6 @@ def test_a_model_with_dropout_or_an_attention_of_its_own_keeps_the_mask(monkeypa
         "moe_intermediate_size": 16,
     }
     recurrent = model_of("Qwen3Next", {**linear, "shared_expert_intermediate_size": 16, "head_dim": 16})
-    assert SIZES["num_hidden_layers"] == 4
     where = layout()
     config = recurrent.config.get_text_config()
     assert split_attention.split_hidden(recurrent, body_of(recurrent), where, mask_of(where, config, torch.float32)) is None

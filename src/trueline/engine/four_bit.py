@@ -36,7 +36,7 @@ def is_four_bit(model: Any) -> bool:
     return bool(getattr(model, "is_loaded_in_4bit", False))
 
 
-def check_four_bit(model: Any, folder: Path) -> None:
+def check_quantised(model: Any, folder: Path) -> None:
     """Raises `TargetError` where no layer came to be held in four bits: a flag without effect."""
     if not any(hasattr(p, "quant_state") for p in model.parameters()):
         raise TargetError(f"no layer of {folder} could be held in four bits", remedy="leave --four-bit out")

@@ -14,7 +14,7 @@ import torch
 
 from trueline.charter.digests import digest_of
 from trueline.engine.folders import BASE, check_base, check_folder, folder_of, is_adapter, read_json, weights_digest
-from trueline.engine.four_bit import check_four_bit, four_bit_options
+from trueline.engine.four_bit import check_quantised, four_bit_options
 from trueline.engine.templates import describe, turn_ends
 from trueline.engine.vocabulary import MARK, check_vocabulary
 from trueline.errors import TargetError
@@ -144,7 +144,6 @@ def _weights(folder: Path, dtype: str, place: str | None = None) -> Any:
     import transformers
 
     more = {} if place is None else four_bit_options(place)
-
     try:
         with quietly():
             model, report = transformers.AutoModelForCausalLM.from_pretrained(
@@ -165,7 +164,7 @@ def _weights(folder: Path, dtype: str, place: str | None = None) -> Any:
         raise TargetError(f"cannot load {folder}: {why}", remedy="check config.json and that it is a causal model") from None
     _check_whole(report, model, folder)
     if place is not None:
-        check_four_bit(model, folder)
+        check_quantised(model, folder)
     return model
 
 
@@ -188,7 +187,8 @@ def _with_adapter(model: Any, folder: Path) -> Any:
 def load_local(text: str | Path, *, dtype: str = "float32", device: str | None = None, four_bit: bool = False) -> LocalModel:
     """Loads model and tokenizer from a folder, `bundled:NAME` or `hf:NAME`. `dtype` float32 (the default: at the
     rehearsal model's size also the fastest on a CPU), bfloat16 or float16; `device` a CUDA device where there is one,
-    else the CPU; `four_bit`: linear layers in four bits, to train adapters on (`four_bit`). Raises `TargetError` with a remedy for everything a user can have wrong."""
+    else the CPU; `four_bit`: linear layers in four bits, to train adapters on. Raises `TargetError` with a
+    remedy for everything a user can have wrong."""
     if dtype not in DTYPES:
         raise TargetError(f"unknown number format {dtype!r}, expected one of {', '.join(DTYPES)}", remedy="use float32")
     place, folder = _place(device), folder_of(text)

@@ -209,9 +209,9 @@ def peak(work: Work, kept: _Kept) -> tuple[int, str, Shape]:
     """(bytes above what is held, what needs them, the largest shape).
 
     In bfloat16 all weights are there once more in two bytes and the trained ones in a float32 master. Before the first step a proof may take
-    a step's memory without Adam's. In a step the gradients grow while what autograd kept shrinks, so the larger of the two counts, beside Adam's two moments;
-    an embedding's gradient is one more of its size, unless it is written in place: then its array stays between steps. At the end the model
-    is written from a copy."""
+    a step's memory without Adam's. In a step the gradients grow while what autograd kept shrinks, so the larger of the two counts, beside
+    Adam's two moments; an embedding's gradient is one more of its size, unless it is written in place: then its array stays between steps.
+    At the end the model is written from a copy."""
     low, trained = work.precision != "float32", work.weights()
     every = list(work.local.model.parameters())
     count, of = sum(numbers_in(p) for p in every), sum(p.numel() for p in trained)

@@ -2,8 +2,8 @@
 
 With a large vocabulary this matrix is most of a small model. Autograd makes its gradient anew at every step, a dense one for the few rows
 that were looked up and another for the projection, adds the two, and gives everything back to the system, which hands it out page by page at
-the next step: of a step of 768 tokens on 152 k x 896 weights more than a third. Here both are added to one array that is kept
-between steps. Only inside `written_in_place` (the backward pass of a step or of a proof); everywhere else gradients are autograd's own.
+the next step. Here both are added to one array that is kept between steps (with the sums and logits of `head`: a step of 768 tokens on
+152 k x 896 weights in 7.4 s instead of 15.9). Only inside `written_in_place` (the backward pass of a step or of a proof); everywhere else gradients are autograd's own.
 """
 
 from __future__ import annotations

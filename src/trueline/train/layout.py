@@ -33,8 +33,8 @@ class Group:
 class Layout:
     """ids, positions: (rows, width). pair, part: (rows, width), which group a token belongs to (-1: padding) and which reply of it
     (0: the prompt). For every token that counts, in the order of groups and replies: `row` and `at` where it is predicted from,
-    `target` its id, `reply` the running number of its reply; all (counted,). `ends`: (replies, 2), row and place of the last tokens. `spans`: of every row, of every group in it, the tokens of its prompt
-    and of each reply."""
+    `target` its id, `reply` the running number of its reply; all (counted,). `ends`: (replies, 2), row and place of the last tokens.
+    `spans`: of every row, of every group in it, the tokens of its prompt and of each reply."""
 
     ids: torch.Tensor
     positions: torch.Tensor

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from trueline.train.batching import Row, pad, token_logps
-from trueline.train.gradients import written_in_place
+from trueline.train.gradients import released, written_in_place
 from trueline.train.head import body_of, form_of, picked_logps
 from trueline.train.layout import Group, Layout, lay_out, mask_of
 from trueline.train.split_attention import split_hidden
@@ -110,6 +110,7 @@ def proven(
     finally:
         for p, grad in zip(parameters, held, strict=True):
             p.grad = grad
+        released(model)  # whether training writes in place as well is not known here
     worst = float((mine - torch.cat(theirs)).abs().max())
     if not worst < TOLERANCE:
         return False, f"{one} and {other} differ by {worst:.1e} on {what}, more than {TOLERANCE:.0e}"

@@ -1,7 +1,8 @@
 """Attention of rows that several texts share, piece by piece: what may not see each other is never multiplied.
 
-With a mask, a row of a prompt and its replies costs the square of its whole length and an array of that size. Split, the prompt attends to
+With a mask, a row of a prompt and its replies costs the square of its whole length. Split, the prompt attends to
 itself, causally and without a mask, and each reply to the prompt and itself: as much as the texts cost alone, less the prompt's copies.
+(The mask is made all the same: a window's pieces are read off it, and a model that gets none makes one.)
 On a processor this is faster the more or the longer the replies are. Whether a loaded model computes it is tried on it once; where it does
 not (a soft cap, attention sinks, an attention of its own), or on a GPU, where one call with a mask is faster than many, the mask stays.
 """
