@@ -58,7 +58,8 @@ class ChatRequest:
 class ChatReply:
     """What came back. `text` is what the user sees; `reasoning` is apart; `blocked`: the provider's own filter
     stopped it; `fingerprint` is the version that the provider names (empty if none). Behind a guard `decided` is the layer whose word the
-    text is, `action` its verdict and `decided_clause` the clause it acted for; a bare model decides all by itself."""
+    text is, `action` its verdict and `decided_clause` the clause it acted for; a bare model decides all by itself. `seconds`: how long this one request took, without waits
+    and retries; 0 where nobody measured it."""
 
     text: str
     finish_reason: FinishReason = "stop"
@@ -72,6 +73,7 @@ class ChatReply:
     decided: Layer = "model"
     action: Action = "allow"
     decided_clause: str = ""
+    seconds: float = 0.0
 
     @property
     def withheld(self) -> bool:

@@ -23,7 +23,8 @@ class GradedReply:
     """One reply to one probe. `sample` counts repeated samples of the same probe from 0 (they form a cluster);
     `blocked`: the provider's own filter answered; `pair` as in the probe's expectation; `version`: the model and fingerprint that the
     server named with this reply. `decided`: the layer whose word the reply is; `action`: the verdict of the guard that counted, and
-    `decided_clause` the clause that it acted for (which need not be the probe's)."""
+    `decided_clause` the clause that it acted for (which need not be the probe's). `seconds`: how long the target took for this reply when it
+    was asked (waits for a rate limit left out); `input_tokens`, `output_tokens` as the target counted them; 0 where nobody knows."""
 
     probe: str
     clause: str
@@ -43,6 +44,9 @@ class GradedReply:
     decided: Layer = "model"
     action: Action = "allow"
     decided_clause: str = ""
+    seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
 
     @property
     def from_model(self) -> bool:

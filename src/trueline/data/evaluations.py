@@ -23,6 +23,7 @@ ROW: Mapping[str, tuple[type, bool]] = {
     "probe": (str, False), "clause": (str, False), "kind": (str, False), "family": (str, False), "reply": (str, False), "result": (str, False),
     "sample": (int, True), "origin": (str, True), "seen": (str, True), "reason": (str, True), "grader": (str, True), "blocked": (bool, True),
     "version": (str, True), "decided": (str, True), "action": (str, True), "decided_clause": (str, True),
+    "seconds": (float, True), "input_tokens": (int, True), "output_tokens": (int, True),
 }  # fmt: skip
 # what stands first is meant where the key is missing
 ONE_OF: Mapping[str, tuple[str, ...]] = {

@@ -62,6 +62,9 @@ async def ask(model: ChatModel, grader: Grader, probe: Probe, sampling: Sampling
         decided=reply.decided,
         action=reply.action,
         decided_clause=reply.decided_clause,
+        seconds=round(reply.seconds, 4),
+        input_tokens=reply.input_tokens,
+        output_tokens=reply.output_tokens,
     )
 
 
