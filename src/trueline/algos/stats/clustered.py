@@ -50,31 +50,51 @@ def totals(values: Sequence[float], clusters: Sequence[str]) -> Totals:
     return Totals(np.bincount(where, weights=v), np.bincount(where).astype(np.float64), np.asarray(v @ v))
 
 
+def _shape(sizes: Array) -> tuple[float, float]:
+    """(size of the family that a random probe is in, size of the family that a random pair from one family is in): equal where all sizes are."""
+    within = float((sizes * (sizes - 1)).sum())
+    return float((sizes**2).sum() / sizes.sum()), float((sizes * sizes * (sizes - 1)).sum() / within) if within else 1.0
+
+
 def design_effects(t: Totals, worst: float) -> Array:
     """`design_effect` of every run: (...,)."""
     n, count, total = t.sizes.sum(), len(t.sizes), t.sums.sum(-1)
-    usual = float((t.sizes**2).sum() / n)  # the size of the family that a random probe is in
-
-    def ratio(members: float, mean: Array, further: Array | float) -> Array:
-        between = ((t.sums - mean[..., None] * t.sizes) ** 2).sum(-1) + further**2
-        plain = t.squares - 2 * mean * total + n * mean**2 + (further**2 / members if members else 0.0)
-        return np.where(plain > 1e-12, between / np.maximum(plain, 1e-12), 1.0)
-
-    mean = (total + usual * worst) / (n + usual)
-    joined = np.maximum(1.0, ratio(usual, mean, usual * (worst - mean)))
+    usual, unseen = _shape(t.sizes)
     if usual <= 1:
-        return joined
-    own = ratio(0.0, total / n, 0.0) * count / (count - 1) if count > 1 else np.full_like(mean, float(n))
-    return np.maximum(joined, own)
+        return np.ones_like(total)
+
+    def spread(mean: Array, members: float = 0.0, value: float = 0.0) -> tuple[Array, Array]:
+        """Squares around the mean of families' sums, and of single values, with so many more members of one value."""
+        between = ((t.sums - mean[..., None] * t.sizes) ** 2).sum(-1) + (members * (value - mean)) ** 2
+        return between, t.squares - 2 * mean * total + n * mean**2 + members * (value - mean) ** 2
+
+    between, single = spread((total + unseen * worst) / (n + unseen), unseen, worst)
+    pairs = (t.sizes * (t.sizes - 1)).sum() + unseen * (unseen - 1)
+    known = single > 1e-12
+    together = np.where(known, (between - single) / pairs / (np.where(known, single, 1.0) / (n + unseen)), 1.0)
+    joined = 1 + np.clip(together, 0.0, 1.0) * (usual - 1)
+    if count < 2:
+        return np.maximum(joined, float(n))
+    between, single = spread(total / n)
+    known = single > 1e-12
+    return np.maximum(joined, np.where(known, between / np.where(known, single, 1.0), 1.0) * count / (count - 1))
+
+
+def spent(sizes: Array, level: float) -> float:
+    """The level to compute at so that a bound of families of unequal sizes holds at `level`: a few large families are no binomial. Equal sizes: `level`."""
+    usual, unseen = _shape(sizes)
+    return 1 - (1 - level) * max(0.75, usual / unseen)
 
 
 def design_effect(values: Sequence[float], clusters: Sequence[str], worst: float = 1.0) -> float:
-    """By how much n shrinks for the families: the larger of two ratios of the clustered to the plain variance of the mean, at least 1.
+    """By how much n shrinks for the families: the larger of two estimates, at least 1.
 
-    The first is that of the data (Korn & Graubard 1998, with C / (C - 1)). The second is that of the data and one more family of the
-    usual size of which every member has the value `worst`. Data in which nothing or little happened say nothing of how families hold
-    together; the unseen family does, so that tied data are worth one probe a family: ten probes asked thirty times each bound a
-    rate as ten do, not as three hundred. Families of one keep all of n."""
+    The first is that of the data: the clustered over the plain variance of the mean (Korn & Graubard 1998, with C / (C - 1)). The second is
+    1 + r (m - 1), m the size of the family that a random probe is in, and r how strongly members of a family hold together, in [0, 1], from the data and one
+    more family of which every member has the value `worst`. Data in which nothing or little happened say nothing of r; the unseen
+    family does, so that tied data are worth one probe a family: ten probes asked thirty times each bound a
+    rate as ten do, not as three hundred. Families of one keep all of n, and say nothing of r: 400 single probes beside 20 families of 20 that fall as
+    one would else hide these, and the bound missed in 18 % of runs."""
     return float(design_effects(totals(values, clusters), worst))
 
 
@@ -87,7 +107,7 @@ def rate_limits(t: Totals, level: float) -> tuple[Array, Array, Array]:
     """(lower, upper, effective number for the upper one) of every run: `rate_bounds` on totals."""
     from scipy.special import betaincinv
 
-    n, total = t.sizes.sum(), t.sums.sum(-1)
+    n, total, level = t.sizes.sum(), t.sums.sum(-1), spent(t.sizes, level)
     above, below = (np.maximum(1.0, n / design_effects(t, worst)) for worst in (1.0, 0.0))
     # k / n of an effective size may round to above it where everything failed
     few, many = np.minimum(total * below / n, below), np.minimum(total * above / n, above)
