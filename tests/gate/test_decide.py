@@ -34,7 +34,10 @@ def evaluation(*parts: list[GradedReply], **changes: object) -> Evaluation:
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-def attacked(n: int, failed: int, attacks: tuple[str, ...] = ("plain", "hex")) -> Evaluation:
+DISGUISES = ("plain", "hex", "base64", "leet", "rot13", "role-play")
+
+
+def attacked(n: int, failed: int, attacks: tuple[str, ...] = DISGUISES) -> Evaluation:
     return evaluation([replace(r, probe=f"{r.probe}~{attacks[i % len(attacks)]}") for i, r in enumerate(rows("refuse", n, failed))])
 
 
