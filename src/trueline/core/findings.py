@@ -1,6 +1,6 @@
 """What a decision rests on besides its measures: clauses, flipped probes, zero tolerance, the red team, answering, noise, early stopping.
 
-All rates are fractions, all bounds one-sided at 95 %, all counts of families count what falls together once.
+All rates are fractions, all bounds one-sided at 95 %, all counts of families count what falls together once. `told` is the finding in words.
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ from trueline.charter.probes import Measure
 from trueline.core.records import GateOutcome, Result
 
 GateMeasure = Measure | Literal["attack"]  # the red team's success is held against a cap like any other rate
+
+
+def percent(x: float | None) -> str:
+    """A fraction as per cent with one decimal, as reasons and reports write it; `-` where nothing was measured."""
+    return "-" if x is None else f"{100 * x:.1f} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class ToleranceFinding:
     upper: float | None
     attacked: int
     outcome: GateOutcome
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,8 @@ class NoiseFinding:
     floor: float
     margin: float | None
     resolved: bool | None
-    needed: int | None = None
+    needed: int | None
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +142,4 @@ class StopFinding:
     stopped_at: int | None
     outcome: GateOutcome
     evidence: float
+    told: str

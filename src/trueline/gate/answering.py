@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from trueline.algos.stats.paired import paired_bounds
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.core.findings import Shift, SplitFinding
-from trueline.gate.clauses import percent
 
 WITHHOLDS = frozenset({"refused", "redirected", "handed over", "abstained"})
 
@@ -122,12 +121,3 @@ HARM: Mapping[tuple[str, str], str] = {
     ("open", "less"): "less able to do harm",
     ("open", "open"): "neither is shown to have changed",
 }
-
-
-def split_words(f: SplitFinding) -> str:
-    """The finding in words, with counts."""
-    w = f.willing
-    did, right = ("answered", "right") if f.of == "knowledge" else ("complied", "with content that the charter's marks prove")
-    counts = f"{did} {w.before} before and {w.after} now of {w.n} ({percent(w.before / w.n)}, {percent(w.after / w.n)})"
-    newly = f"; of {f.newly} {did} only now {f.newly_able} {right}" if f.newly else ""
-    return f"{f.of}: {f.told}; {counts}{newly}"

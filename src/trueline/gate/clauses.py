@@ -11,15 +11,10 @@ from dataclasses import replace
 
 from trueline.algos.stats.clustered import effective_size, rate_bounds
 from trueline.core.evaluations import GradedReply, attack_of
-from trueline.core.findings import ClauseFinding, GateMeasure
+from trueline.core.findings import ClauseFinding, GateMeasure, percent
 
 NAMED = 3  # clauses, probes or disguises that a reason names
 ALPHA = 0.05
-
-
-def percent(x: float | None) -> str:
-    """A fraction as per cent with one decimal; `-` where nothing was measured."""
-    return "-" if x is None else f"{100 * x:.1f} %"
 
 
 def clause_findings(

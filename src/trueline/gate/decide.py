@@ -7,7 +7,7 @@ A/A run; what is missing; then what explains the decision and is no part of it (
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from trueline.charter.compile.people import Person
@@ -15,15 +15,15 @@ from trueline.charter.probes import MEASURES
 from trueline.charter.schema import Fairness, GateRule
 from trueline.core.decisions import GateDecision, ImpactFinding, MeasureFinding
 from trueline.core.evaluations import Evaluation
-from trueline.core.findings import ClauseFinding, NoiseFinding
+from trueline.core.findings import ClauseFinding, NoiseFinding, StopFinding
 from trueline.core.records import GateOutcome
 from trueline.gate.answering import Reads, split_findings
 from trueline.gate.attacked import Attacked, RedTeamRule, attacked
 from trueline.gate.flips import flipped, flips
 from trueline.gate.impact import impact_findings, impact_reasons
 from trueline.gate.measures import Measured, against_margin, measured, rows_of
-from trueline.gate.noise import noise_findings, noise_words, unstable, unusable
-from trueline.gate.tolerance import tolerance_findings, tolerance_reasons, tolerance_words
+from trueline.gate.noise import noise_findings, unstable, unusable
+from trueline.gate.tolerance import tolerance_findings, tolerance_reasons
 from trueline.gate.validity import comparison, differing
 
 
@@ -59,14 +59,20 @@ def decide(
     now: datetime | None = None,
     prompts: Mapping[str, str] = {},
     reads: Reads | None = None,
+    stops: Sequence[StopFinding] = (),
+    early: bool = False,
 ) -> GateDecision:
     """Decides. `charter`: the digest the rule belongs to. `redteam`: an evaluation of attacked probes where the rule requires one, and
     `attacks` what it must be at `now` (default: when the candidate's evaluation ended). `fairness`: the charter's clauses; `people`: whom
     each of their probes is about (`charter.compile.people`). `noise`: two draws of candidate or baseline. `prompts`: probe -> what it asks,
-    for the flips; `reads`: whether a reply withholds an answer (default: as its grade says)."""
+    for the flips; `reads`: whether a reply withholds an answer (default: as its grade says). `stops`: where an anytime-valid test of each
+    bound stopped (`anytime.replay`); with `early` caps and margins are decided by them alone, for a run that was stopped."""
     case = _Case(comparison(candidate, baseline, charter, rule.margins))
     taught = frozenset(candidate.taught) | frozenset(baseline.taught if baseline is not None else ())
-    _measures(case, rule, candidate, baseline, taught)
+    if early:
+        _stopped(case, rule, candidate, taught, stops)
+    else:
+        _measures(case, rule, candidate, baseline, taught)
     kept = [r for r in candidate.rows if r.probe not in taught]
     impacts = impact_findings(fairness, kept, people, "fairness" in rule.require)
     case.reasons += impact_reasons(impacts)
@@ -80,7 +86,7 @@ def decide(
     failed = bool(case.broken) or "FAIL" in outcomes
     open_ = bool(case.missing) or "INCONCLUSIVE" in outcomes
     outcome = _outcome(case.invalid, failed, open_)
-    praise = (_praise(case.findings, impacts, baseline), *map(tolerance_words, tolerances))
+    praise = (_praise(case.findings, impacts, baseline), *(f.told for f in tolerances))
     paired = baseline if not case.invalid else None
     return GateDecision(
         outcome,
@@ -89,7 +95,7 @@ def decide(
         *(flipped(candidate.rows, paired.rows) if paired else ((), ())),
         impacts=impacts, clauses=tuple(case.clauses), tolerances=tolerances, redteam=fought.finding if fought else None, noise=noises,
         flips=flips(candidate, paired, prompts) if paired else (),
-        splits=split_findings(candidate, paired, taught, reads) if paired else (),
+        splits=split_findings(candidate, paired, taught, reads) if paired else (), stops=tuple(stops),
     )  # fmt: skip
 
 
@@ -104,6 +110,28 @@ def _measures(case: _Case, rule: GateRule, candidate: Evaluation, baseline: Eval
         if theirs is not None and not case.invalid:
             found = against_margin(found, rule, rows, theirs)
         case.add(found)
+
+
+def _stopped(case: _Case, rule: GateRule, candidate: Evaluation, taught: frozenset[str], stops: Sequence[StopFinding]) -> None:
+    """Every measure by the tests that may be looked at after every family; the bounds of a fixed number of replies are left out."""
+    for measure in MEASURES:
+        own = [s for s in stops if s.measure == measure]
+        rows = rows_of(candidate, measure, taught)
+        if not own or not rows:
+            if measure in rule.caps:
+                case.missing.append(f"{measure}: no probe was asked before the run stopped, so insufficient evidence")
+            continue
+        found = measured(measure, rows, None, candidate)
+        case.invalid += found.invalid
+        outcomes = {s.outcome for s in own}
+        outcome: GateOutcome = "FAIL" if "FAIL" in outcomes else "INCONCLUSIVE" if "INCONCLUSIVE" in outcomes else "PASS"
+        case.reasons += [s.told for s in own if s.outcome != "PASS"]
+        whole = replace(found.finding, lower=None, upper=None, corrected_low=None, corrected_high=None, method="anytime", outcome=outcome)
+        case.findings.append(
+            replace(
+                whole, cap=rule.caps.get(measure), margin=rule.margins.get(measure) if any(s.against == "margin" for s in own) else None
+            )
+        )
 
 
 def _red_team(
@@ -138,7 +166,7 @@ def _noise(
     found = noise_findings(*draws, rule.margins if baseline is not None else {}, rule.power)
     case.invalid += [f"noise: {w}" for w in unstable(found)]
     open_ = {f.measure for f in case.findings if f.margin is not None and f.outcome == "INCONCLUSIVE"}
-    case.reasons += [f"noise: {noise_words(f)}" for f in found if f.resolved is False and f.measure in open_]
+    case.reasons += [f"noise: {f.told}" for f in found if f.resolved is False and f.measure in open_]
     return found
 
 

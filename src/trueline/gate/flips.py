@@ -29,7 +29,8 @@ def flipped(candidate: Sequence[GradedReply], baseline: Sequence[GradedReply]) -
 def flips(candidate: Evaluation, baseline: Evaluation, prompts: Mapping[str, str]) -> tuple[Flip, ...]:
     """The flipped replies, worse first, at most `KEPT` of each. `prompts`: probe -> what was asked, "" where nobody knows."""
     before = {(r.probe, r.sample): r for r in baseline.rows}
-    worse, better = [], []
+    worse: list[Flip] = []
+    better: list[Flip] = []
     for r in sorted(candidate.rows, key=lambda r: (r.measure, r.clause, r.probe, r.sample)):
         then = before.get((r.probe, r.sample))
         if then is None or "unscored" in (r.result, then.result) or r.result == then.result:

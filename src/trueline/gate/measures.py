@@ -16,9 +16,9 @@ from trueline.charter.probes import Measure
 from trueline.charter.schema import GateRule
 from trueline.core.decisions import MeasureFinding
 from trueline.core.evaluations import Evaluation, GradedReply
-from trueline.core.findings import ClauseFinding, GateMeasure
+from trueline.core.findings import ClauseFinding, GateMeasure, percent
 from trueline.core.records import GateOutcome
-from trueline.gate.clauses import clause_findings, flipped_words, percent, worst_words
+from trueline.gate.clauses import clause_findings, flipped_words, worst_words
 from trueline.gate.flips import flipped
 from trueline.gate.judged import GraderError, behind, grader_error, stretched
 from trueline.gate.validity import unscored

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from trueline.algos.stats.binomial import upper_bound
 from trueline.algos.stats.clustered import rate_interval
@@ -15,8 +16,7 @@ from trueline.algos.stats.paired import paired_bounds
 from trueline.algos.stats.planning import pairs_for_margin, probes_for_cap
 from trueline.charter.probes import MEASURES, Measure
 from trueline.core.evaluations import Evaluation, GradedReply
-from trueline.core.findings import NoiseFinding
-from trueline.gate.clauses import percent
+from trueline.core.findings import NoiseFinding, percent
 from trueline.gate.validity import alone, differing
 
 
@@ -74,10 +74,11 @@ def _finding(
     if margin is not None and not resolved and margin > 0:
         pairs_wanted, alike = pairs_for_margin(margin, expected, power) or 0, probes_for_cap(margin) or 0
         needed = max(1, alike - families, math.ceil(pairs_wanted * families / len(rows)) - families)
-    return NoiseFinding(
+    found = NoiseFinding(
         measure, len(rows), families, int(sum(differs)), rate.estimate, rate.low, rate.high, bounds.difference, bounds.lower, bounds.upper,
-        floor, margin, resolved, needed,
+        floor, margin, resolved, needed, "",
     )  # fmt: skip
+    return replace(found, told=_words(found))
 
 
 def noise_rate(observed: float, families: int) -> float:
@@ -95,7 +96,7 @@ def unstable(findings: tuple[NoiseFinding, ...]) -> list[str]:
     ]
 
 
-def noise_words(f: NoiseFinding) -> str:
+def _words(f: NoiseFinding) -> str:
     """The finding in words; a margin below the floor with what would resolve it."""
     seen = f"{f.measure}: {f.flipped} of {f.n} results differ between two draws ({percent(f.rate)}, {percent(f.low)} to {percent(f.high)})"
     seen += f", which resolves a margin of {percent(f.floor)}"
