@@ -57,7 +57,7 @@ def test_both_and_neither_and_loss() -> None:
 def test_where_no_question_was_answered_twice_ability_is_not_known() -> None:
     found = split(known(0, 0, 40), known(20, 20, 0))
     assert found.able is None
-    assert "knows: insufficient evidence" in found.told
+    assert "insufficient evidence of what it knows" in found.told
 
 
 def test_a_wrong_answer_that_withholds_is_read_from_its_text() -> None:

@@ -47,9 +47,12 @@ def decision_markdown(decision: GateDecision) -> str:
     """The whole comment."""
     against = f" against {code(decision.baseline, 120)}" if decision.baseline else ""
     top = [f"## {SIGNS[decision.outcome]} Trueline gate: {decision.outcome}", "", f"{code(decision.candidate, 120)}{against}", ""]
-    top += [f"- {prose(r)[:2000]}" for r in decision.reasons[:REASONS]]
-    if len(decision.reasons) > REASONS:
-        top.append(f"- and {len(decision.reasons) - REASONS} more reasons in the JSON")
+    said = [f"- {prose(r[:1900])}" for r in decision.reasons[:REASONS]]
+    while sum(map(len, said)) > LIMIT // 2:
+        said.pop()
+    top += said
+    if len(decision.reasons) > len(said):
+        top.append(f"- and {len(decision.reasons) - len(said)} more reasons in the JSON")
     blocks = [_measures(decision), _impacts(decision), _clauses(decision), _sections(decision), *_folded(decision)]
     foot = f"<sub>charter {code(decision.charter[:12])}, suite {code(decision.suite[:12])}; bounds are one-sided at 95 %</sub>"
     return _fitting("\n".join(top), [b for b in blocks if b], foot)
@@ -57,7 +60,7 @@ def decision_markdown(decision: GateDecision) -> str:
 
 def _fitting(top: str, blocks: list[str], foot: str) -> str:
     """As many whole blocks as fit; what is left out is said."""
-    out, left = [top[: LIMIT // 2]], 0
+    out, left = [top], 0
     room = LIMIT - len(out[0]) - len(foot) - 200
     for block in blocks:
         if len(block) + 2 <= room and not left:
