@@ -1,4 +1,6 @@
-"""One proportion: Clopper-Pearson (exact) and Wilson (score) intervals, and one-sided bounds."""
+"""One proportion: Clopper-Pearson (exact) interval and one-sided bounds.
+
+Wilson's score interval was here and is not: a one-sided bound from it misses in up to 20 % of runs with 10 probes and 12 % with 300, near 0."""
 
 from __future__ import annotations
 
@@ -34,14 +36,3 @@ def clopper_pearson(k: float, n: float, level: float = 0.95) -> Interval:
     side = (1 + level) / 2
     return Interval(k / n if n else math.nan, lower_bound(k, n, side), upper_bound(k, n, side), int(n), level)
 
-
-def wilson(k: float, n: float, level: float = 0.95) -> Interval:
-    """Score interval (Wilson 1927): shorter than the exact one, for display."""
-    from scipy.special import ndtri
-
-    _check(k, n)
-    z = float(ndtri((1 + level) / 2))
-    p, d = k / n, 1 + z * z / n
-    middle = (p + z * z / (2 * n)) / d
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / d
-    return Interval(p, max(0.0, middle - half), min(1.0, middle + half), int(n), level)

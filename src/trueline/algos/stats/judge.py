@@ -36,3 +36,27 @@ def corrected_interval(
     middle = p + 2 * z * z * (p * v_se - (1 - p) * v_sp)
     half = z * math.sqrt(seen * (1 - seen) / (n + z * z) + (1 - p) ** 2 * v_sp + p**2 * v_se) / strength
     return Interval(rate, min(rate, max(0.0, middle - half)), max(rate, min(1.0, middle + half)), round(n), level)
+
+
+def worsening_behind(
+    difference: float, upper: float, sensitivity: tuple[float, int], specificity: tuple[float, int], share: float = 1.0, level: float = 0.95
+) -> float:
+    """Upper bound of a true worsening whose sides were graded by one judge: he shows Se + Sp - 1 of it, and that is an estimate too.
+
+    difference, upper: as graded, with its bound at `level`; sensitivity, specificity: (estimate, labels); share: of the replies, that hang on
+    him. By Fieller (1954), with the distance from `difference` to `upper` in the place of z times its error, and the judge's rates drawn
+    towards the middle as in `corrected_interval`. A bound at or below 0 stays as it is. He is taken to err alike on both sides (`differential`).
+    1 where so few labels cannot tell him from chance."""
+    from scipy.special import ndtri
+
+    if upper <= 0:
+        return upper
+    z = float(ndtri(level))
+    (se, n_se), (sp, n_sp) = (((estimate * m + 1) / (m + 2), m + 2) for estimate, m in (sensitivity, specificity))
+    strength = 1 - share + share * (sensitivity[0] + specificity[0] - 1)
+    error = (z * share) ** 2 * (se * (1 - se) / n_se + sp * (1 - sp) / n_sp)
+    square = strength**2 - error
+    if strength <= 0 or square <= 0:
+        return 1.0
+    inside = (difference * strength) ** 2 - square * (difference**2 - (upper - difference) ** 2)
+    return min(1.0, max(upper, (difference * strength + math.sqrt(max(inside, 0.0))) / square))
