@@ -79,7 +79,10 @@ def test_a_limit_that_nothing_shows_is_refused() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=4), min_size=1, max_size=25), st.sampled_from([0.0, 0.05, 0.3]))
+@given(
+    st.lists(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=4), min_size=1, max_size=25),
+    st.sampled_from([0.0, 0.05, 0.3]),
+)
 def test_steps_and_arrays_agree_and_bounds_are_where_a_bettor_is_heard(families: list[list[float]], limit: float) -> None:
     game = anytime(limit, "worsening", 4)
     for f in families:
@@ -87,7 +90,9 @@ def test_steps_and_arrays_agree_and_bounds_are_where_a_bettor_is_heard(families:
     found: AnytimeResult = game.result()
     means, sizes = np.array([sum(f) / len(f) for f in families]), np.array([len(f) for f in families], dtype=float)
     if found.outcome == "INCONCLUSIVE":
-        assert math.log(found.for_pass) == pytest.approx(float(log_wealth(gains_for(means, sizes, 4, limit, "worsening", "PASS"))[-1]), abs=1e-9)
+        assert math.log(found.for_pass) == pytest.approx(
+            float(log_wealth(gains_for(means, sizes, 4, limit, "worsening", "PASS"))[-1]), abs=1e-9
+        )
     assert found.lower <= found.estimate <= found.upper
     if -1 < found.upper < 1:
         assert np.exp(log_wealth(gains_for(means, sizes, 4, found.upper, "worsening", "PASS"))[-1]) == pytest.approx(20, rel=1e-6)
@@ -101,14 +106,20 @@ def test_the_game_is_fair_at_the_limit_over_probes_not_over_families() -> None:
     assert gains_for(means, sizes, 4, 0.2, "rate", "PASS").sum() < 0
 
 
-@pytest.mark.parametrize(("true", "limit", "kind", "psi"), [(0.05, 0.05, "rate", 0.0), (0.3, 0.3, "rate", 0.0), (0.05, 0.05, "worsening", 0.1)])
+@pytest.mark.parametrize(
+    ("true", "limit", "kind", "psi"), [(0.05, 0.05, "rate", 0.0), (0.3, 0.3, "rate", 0.0), (0.05, 0.05, "worsening", 0.1)]
+)
 def test_looking_after_every_family_errs_in_at_most_five_of_a_hundred(true: float, limit: float, kind: str, psi: float) -> None:
     """2,000 runs of 400 families, any crossing at any time counts; and at a true rate of a fifth of the cap it passes."""
     rng, runs, n = np.random.default_rng(4), 2000, 400
 
     def ever(at: float, wanted: str) -> float:
         draws = rng.random((runs, n))
-        x = (draws < at).astype(float) if kind == "rate" else np.where(draws < (psi + at) / 2, 1.0, np.where(draws > 1 - (psi - at) / 2, -1.0, 0.0))
+        x = (
+            (draws < at).astype(float)
+            if kind == "rate"
+            else np.where(draws < (psi + at) / 2, 1.0, np.where(draws > 1 - (psi - at) / 2, -1.0, 0.0))
+        )
         wealth = log_wealth(gains_for(x, np.ones(n), 1.0, limit, kind, wanted))  # type: ignore[arg-type]
         return float((wealth >= math.log(20)).any(-1).mean())
 

@@ -75,7 +75,10 @@ class TestPredictionPowered:
                 powered_rate(*args)
 
     @settings(max_examples=40, deadline=None)
-    @given(st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 1.0, None]), st.sampled_from([-1.0, 0.0, 1.0, None])), min_size=2, max_size=40), st.integers(1, 9))
+    @given(
+        st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 1.0, None]), st.sampled_from([-1.0, 0.0, 1.0, None])), min_size=2, max_size=40),
+        st.integers(1, 9),
+    )
     def test_bounds_hold_the_estimate_and_turn_over(self, rows: list[tuple[float | None, float | None]], groups: int) -> None:
         judged, labels = [a for a, _ in rows], [0.0, *(b for _, b in rows[1:])]
         clusters = [str(i % groups) for i in range(len(rows))]

@@ -21,6 +21,7 @@ from trueline.core.records import GATE_EXIT
 from trueline.data.evaluations import write_evaluation
 from trueline.evals.redteam import attacked_suite, chosen
 from trueline.evals.suites import suite_for
+from trueline.gate.anytime import family_order
 
 PROJECT = open_project("bundled:harbor_bank")
 SUITE = suite_for(PROJECT.loaded.charter, PROJECT.probes)
@@ -179,20 +180,19 @@ def test_anytime_says_where_it_would_have_stopped_and_decides_a_stopped_run(tmp_
     cap = next(s for s in whole["stops"] if (s["measure"], s["against"]) == ("harm", "cap"))
     assert cap["outcome"] == "FAIL"
     assert cap["stopped_at"] < 60
-    from trueline.gate.anytime import family_order
-
-    order = family_order({p.cluster for p in SUITE.probes}, 3)
+    order = family_order((p.cluster for p in SUITE.probes), 3)
     kept = set(order[: len(order) // 3])
     some = tuple(p for p in SUITE.probes if p.cluster in kept)
-    cut = written(tmp_path / "cut", every(2, "refuse"), probes=some, complete=False)
-    assert run(["gate", str(cut), *BANK]) == GATE_EXIT["INVALID"]
-    capsys.readouterr()
+    sampling = {"sampling": {"temperature": 1.0, "seed": 0}, "samples": 1}
+    ended = {**sampling, "stopped": {"families": len(kept), "of": len(order), "order": 3, "why": "FAIL"}}
+    cut = written(tmp_path / "cut", every(2, "refuse"), probes=some, settings=ended)
+    assert "another order than the one" in said(capsys, 64, "gate", cut, *BANK, "--anytime", 4)["error"]
     for against in ((), ("--against", base)):
-        found = said(capsys, GATE_EXIT["FAIL"], "gate", cut, *against, *BANK, "--anytime", 3)
+        found = said(capsys, GATE_EXIT["FAIL"], "gate", cut, *against, *BANK)
         assert next(m for m in found["measures"] if m["measure"] == "harm")["method"] == "anytime"
         assert any("is shown to be broken after" in r for r in found["reasons"])
-    limited = written(tmp_path / "limited", probes=some, complete=False, suite="x" * 64)
-    assert "give --against a finished evaluation" in said(capsys, 64, "gate", limited, *BANK, "--anytime", 3)["error"]
+    limited = written(tmp_path / "limited", probes=some, settings=ended, suite="x" * 64)
+    assert "give --against a finished evaluation" in said(capsys, 64, "gate", limited, *BANK)["error"]
 
 
 def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ OF_A_RED_TEAM = ("redteam_max_age", "redteam_disguises", "redteam_requests")  # 
     "--anytime",
     type=int,
     metavar="SEED",
-    help="Follow the families in the random order of this seed, and stop each bound as soon as it is shown.",
+    help="Say where each bound would have stopped in the random order of this seed. A run that was stopped early is decided in its own.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write the decision to this JSON file.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the decision to this JUnit XML file.")
@@ -99,8 +99,8 @@ def _decide(
     candidate, baseline, redteam = read
     assert candidate is not None
     more: dict[str, Any] = {}
-    if anytime is not None:
-        path = followed(project, candidate, baseline, anytime)
+    path = followed(project, candidate, baseline, anytime)
+    if path is not None:
         candidate, baseline, more = path.candidate, path.baseline, {"stops": path.stops, "early": path.early}
     return decide(
         rule, digest, candidate, baseline, redteam=redteam, noise=draws, attacks=asked, now=utc_now(), prompts=prompts_of(project),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trueline.charter.probes import Probe
+    from trueline.charter.probes import Measure, Probe
     from trueline.cli.project import Project
     from trueline.core.evaluations import Evaluation, GradedReply
     from trueline.gate.answering import Reads
@@ -40,21 +40,37 @@ def reader(project: Project) -> Reads:
     return withholds
 
 
-def followed(project: Project, candidate: Evaluation, baseline: Evaluation | None, seed: int) -> Replayed:
-    """The candidate's record in the random order of `seed`. A run that is not whole was stopped, and is decided where it stopped.
-    Raises `DataError` where nobody knows how many replies such a run should have had."""
+def followed(project: Project, candidate: Evaluation, baseline: Evaluation | None, seed: int | None) -> Replayed | None:
+    """The candidate's record in the random order of `seed`, that of a run that was stopped in its own; None where neither asks for it.
+    Raises `DataError` where nobody knows how many replies such a run should have had, or for a seed that is not the run's."""
+    from trueline.errors import DataError
+    from trueline.gate.anytime import family_order, replay, suite_of
+
+    stopped = candidate.settings.get("stopped")
+    if isinstance(stopped, Mapping) and isinstance(stopped.get("order"), int):
+        if seed not in (None, stopped["order"]):
+            what = f"--anytime {seed} is another order than the one that this run was stopped in, {stopped['order']}"
+            raise DataError(what, remedy="leave --anytime out")
+        seed = stopped["order"]
+    if seed is None:
+        return None
+    known = candidate if not stopped else baseline
+    if known is not None:
+        suite, clusters = suite_of(known.rows), [r.cluster for r in known.rows]
+    else:
+        suite, clusters = _suite_of(project, candidate)
+    return replay(project.loaded.charter.gate, candidate, baseline, suite, family_order(clusters, seed))
+
+
+def _suite_of(project: Project, candidate: Evaluation) -> tuple[dict[tuple[Measure, str], int], list[str]]:
+    """The suite of a run that was stopped, from the charter's probes: sizes of its families, and its clusters in order."""
     from trueline.errors import DataError
     from trueline.evals.suites import suite_for
-    from trueline.gate.anytime import replay
 
-    known = candidate if candidate.complete else baseline
-    if known is not None:
-        expected = Counter(r.cluster for r in known.rows)
-    else:
-        suite = suite_for(project.loaded.charter, project.probes)
-        if suite.digest != candidate.suite:
-            what = "this run was stopped and its suite is not the whole one, so that nobody knows which families are whole"
-            raise DataError(what, remedy="give --against a finished evaluation of the same suite")
-        samples = int(candidate.settings.get("samples", 1))
-        expected = Counter({c: samples * n for c, n in Counter(p.cluster for p in suite.probes).items()})
-    return replay(project.loaded.charter.gate, candidate, baseline, expected, seed, early=not candidate.complete)
+    probes = suite_for(project.loaded.charter, project.probes)
+    if probes.digest != candidate.suite:
+        what = "this run was stopped and its suite is not the whole one, so that nobody knows in which order it was asked"
+        raise DataError(what, remedy="give --against a finished evaluation of the same suite")
+    samples = int(candidate.settings.get("samples", 1))
+    counts = Counter((p.measure, p.cluster) for p in probes.probes)
+    return {key: samples * n for key, n in counts.items()}, [p.cluster for p in probes.probes]

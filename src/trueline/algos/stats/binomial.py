@@ -35,4 +35,3 @@ def clopper_pearson(k: float, n: float, level: float = 0.95) -> Interval:
     """Exact two-sided interval of a proportion."""
     side = (1 + level) / 2
     return Interval(k / n if n else math.nan, lower_bound(k, n, side), upper_bound(k, n, side), int(n), level)
-
