@@ -84,8 +84,9 @@ class StopRule:
                 self._games[m, "cap"] = self._rate_games(rule.caps[m], largest[m])
             if largest[m] and margins.get(m, 1) < 1:
                 self._games[m, "margin"] = self._change_games(margins[m], largest[m])
-        caps: set[tuple[Measure, Against]] = {(m, "cap") for m in rule.caps if m != "attack"}
-        self._asked = caps | {(m, "margin") for m in margins}
+        asked: list[tuple[Measure, Against]] = [(m, "cap") for m in rule.caps if m != "attack"]
+        asked += [(m, "margin") for m in margins]
+        self._asked = tuple(asked)
 
     def _rate_games(self, cap: float, largest: int) -> tuple[Anytime, Anytime]:
         """(that it is low, that it is high), on scales in which every value lies in [0, 1]."""
