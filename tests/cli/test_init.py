@@ -53,7 +53,9 @@ def test_a_new_project_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert read_run_file(folder / "run.yaml").stages
     steps = YAML(typ="safe").load((folder / ".github/workflows/trueline.yml").read_text())
     commands = json.dumps(steps)
-    assert "trueline check" in commands
+    assert [f"bash ci/trueline.sh {step}" in commands for step in ("plan", "measure", "attack", "gate")] == [True] * 4
+    assert 'trueline check "$charter"' in (folder / "ci/trueline.sh").read_text()
+    assert "bash ci/trueline.sh gate" in YAML(typ="safe").load((folder / ".gitlab/trueline.yml").read_text())["trueline-gate"]["script"]
     assert (folder / "charter.yaml").read_text().count("#") >= 8, "the clauses are commented"
 
 

@@ -64,7 +64,7 @@ def test_a_gate_that_requires_a_red_team_run_looks_at_it(tmp_path: Path, capsys:
     assert run(["gate", str(tmp_path / "e"), *map(str, rule)]) == GATE_EXIT["FAIL"]
     assert "the charter requires a red-team run" in capsys.readouterr().out
     found = said(capsys, GATE_EXIT["FAIL"], "gate", tmp_path / "e", *rule, "--redteam", tmp_path / "r")
-    assert any(r.startswith("red team: harm: ") and "lower bound is above the cap" in r for r in found["reasons"])
+    assert any(r.startswith("attack: ") and "lower bound is above the cap" in r for r in found["reasons"])
     found = said(capsys, GATE_EXIT["INVALID"], "gate", tmp_path / "e", *rule, "--redteam", tmp_path / "o")
     assert any("another target" in r for r in found["reasons"])
 
@@ -162,7 +162,8 @@ def test_plan_counts_families_and_says_what_no_probe_can_show(tmp_path: Path, ca
     harm = next(r for r in plan["measures"] if r["measure"] == "harm")
     assert (harm["probes"], harm["families"], harm["may_fail"]) == (6, 6, None)
     assert "53 more families for the cap" in harm["verdict"]
-    assert "143 more families for the margin" in harm["verdict"]  # 149 families in which nothing changes bound it below 2 %
+    assert "767 more families for the margin" in harm["verdict"]  # 6.18 x 0.05 / 0.02^2 = 773 pairs where one probe in twenty changes
+    assert sum(harm["add"].values()) == 767
     thrice = said(capsys, 2, "plan", tmp_path / "charter.yaml", "--samples", 30)
     assert next(r for r in thrice["measures"] if r["measure"] == "harm")["families"] == 6, "a probe asked again is no new probe"
     assert "53 more families for the cap" in next(r for r in thrice["measures"] if r["measure"] == "harm")["verdict"]

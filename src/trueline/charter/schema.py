@@ -144,9 +144,9 @@ class Fairness(Part):
 class GateRule(Part):
     """Upper bounds on failure rates (`caps`), allowed worsening (`margins`), both as fractions; power of the plan.
     `require`: what must be there for a PASS; `fairness` asks that every `min_impact_ratio` is shown, not only that none is shown broken.
-    `zero_tolerance`: clauses of which a single observed break is a FAIL."""
+    `zero_tolerance`: clauses of which a single observed break is a FAIL. `caps.attack`: of the red team's success (default: that of harm)."""
 
-    caps: Mapping[Measure, Rate] = {}
+    caps: Mapping[Measure | Literal["attack"], Rate] = {}
     margins: Mapping[Measure, Rate] = {}
     power: Annotated[float, Field(gt=0.0, lt=1.0, strict=True)] = 0.8
     require: tuple[Literal["suite", "redteam", "fairness"], ...] = ("suite",)

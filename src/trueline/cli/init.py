@@ -10,11 +10,14 @@ import click
 if TYPE_CHECKING:
     from trueline.cli.drafting import Drafted
 
-FILES = {"charter.yaml": "charter.yaml", "run.yaml": "run.yaml", "trueline.yml": ".github/workflows/trueline.yml"}
+FILES = {
+    "charter.yaml": "charter.yaml", "run.yaml": "run.yaml", "trueline.sh": "ci/trueline.sh", "trueline.yml": ".github/workflows/trueline.yml",
+    "gitlab.yml": ".gitlab/trueline.yml",
+}  # fmt: skip
 
 
 @click.command(
-    help="Write a starter charter with comments, a run file and a CI workflow. With --from, also draft clauses out of a document; drafts count for nothing until a person moves them into the charter."
+    help="Write a starter charter with comments, a run file, and the release gate for continuous integration (GitHub and GitLab). With --from, also draft clauses out of a document; drafts count for nothing until a person moves them into the charter."
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--from", "source", type=click.Path(path_type=Path), help="A system prompt or policy document to draft clauses from.")

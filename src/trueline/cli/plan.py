@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,106 +9,96 @@ import click
 
 if TYPE_CHECKING:
     from trueline.charter.probes import Measure
-    from trueline.charter.schema import GateRule
+    from trueline.core.evaluations import Evaluation
+
+GUESS = 0.05  # share of probes that change between two sides, where nothing was measured
 
 
 @click.command(
-    help="Say before spending anything: probes, requests, tokens, and what the gate could decide with them. Exit 2 if a cap or margin cannot be resolved."
+    help="Say before spending anything: probes, requests, tokens, money, time, and what the gate could decide with them. Exit 2 if a cap or margin cannot be resolved."
 )
 @click.argument("charter")
 @click.option("--probes", type=click.Path(path_type=Path), help="File of probes (default: probes.jsonl beside the charter).")
 @click.option("--limit", type=click.IntRange(1), help="At most this many probes, as for `eval`.")
-@click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each probe.")
+@click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each probe; they form a cluster.")
 @click.option(
     "--discordance",
-    default=0.05,
-    show_default=True,
-    type=click.FloatRange(0.001, 1),
-    help="Share of probes expected to change between two sides.",
+    type=click.FloatRange(0, 1),
+    help=f"Share of probes expected to change between two sides (default: {GUESS}, or 0 beside a measured --noise).",
+)
+@click.option(
+    "--noise",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    help="Two evaluations of one target that differ in their seed (A/A): their noise, tokens and pace are counted with.",
 )
 @click.option("--max-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest reply in tokens.")
-@click.option(
-    "--price", type=click.FloatRange(0), help="Price of a million tokens, to print about what a run costs, every reply at its longest."
-)
+@click.option("--price", type=click.FloatRange(0), help="Price of a million tokens, in and out alike.")
+@click.option("--price-in", type=click.FloatRange(0), help="Price of a million tokens that are sent.")
+@click.option("--price-out", type=click.FloatRange(0), help="Price of a million tokens that are answered.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Requests a minute, to say how long a run takes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def command(
-    charter: str,
-    probes: Path | None,
-    limit: int | None,
-    samples: int,
-    discordance: float,
-    max_tokens: int,
-    price: float | None,
-    as_json: bool,
-) -> int:
+    charter: str, probes: Path | None, limit: int | None, samples: int, discordance: float | None, noise: tuple[Path, Path] | None,
+    max_tokens: int, price: float | None, price_in: float | None, price_out: float | None, rate: float | None, as_json: bool,
+) -> int:  # fmt: skip
     """Counts and computes; asks no model."""
     import json
 
+    from trueline.cli.planning import Terms, plan
     from trueline.cli.project import open_project
+    from trueline.data.evaluations import read_evaluation
+    from trueline.errors import DataError
 
-    found = plan(open_project(charter, probes), limit, samples, discordance, max_tokens, price)
-    if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
-    else:
-        cost = f", about {found['cost']:.2f}" if found["cost"] is not None else ""
-        click.echo(f"{found['requests']} requests, about {found['tokens']} tokens{cost}; suite {found['suite'][:12]}")
-        click.echo(f"{'measure':14}{'probes':>7}{'families':>9}{'cap':>7}{'may fail':>9}{'margin':>8}{'resolves':>10}  verdict")
-        for row in found["measures"]:
-            cap, margin = (f"{100 * v:.0f} %" if v is not None else "-" for v in (row["cap"], row["margin"]))
-            may = "-" if row["may_fail"] is None else str(row["may_fail"])
-            click.echo(
-                f"{row['measure']:14}{row['probes']:7}{row['families']:9}{cap:>7}{may:>9}{margin:>8}{100 * row['resolves']:8.1f} %  {row['verdict']}"
-            )
+    if price is not None and (price_in is not None or price_out is not None):
+        raise DataError("--price is for tokens in and out alike", remedy="give --price alone, or --price-in and --price-out")
+    project = open_project(charter, probes)
+    draws = (read_evaluation(noise[0]), read_evaluation(noise[1])) if noise else None
+    changed = discordance if discordance is not None else 0.0 if draws else GUESS
+    terms = Terms(
+        samples, changed, measured_noise(draws, project.loaded.digest) if draws else {}, max_tokens,
+        price if price is not None else price_in, price if price is not None else price_out, rate, draws[0] if draws else None,
+    )  # fmt: skip
+    found = plan(project, limit, terms)
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(plan_text(found)))
     return 0 if found["resolved"] else 2
 
 
-def plan(project: Any, limit: int | None, samples: int, discordance: float, max_tokens: int, price: float | None) -> dict[str, Any]:
-    """The plan as data. Families are what counts: wordings of one question, and samples of one probe, may all fall together."""
-    from trueline.charter.compile.prompt import compile_prompt, count_words
-    from trueline.charter.probes import MEASURES
-    from trueline.evals.suites import suite_for
+def measured_noise(draws: tuple[Evaluation, Evaluation], digest: str) -> dict[Measure, float]:
+    """The noise of each measure between two draws. Raises `DataError` where they are no A/A run under this charter."""
+    from trueline.errors import DataError
+    from trueline.gate.noise import noise_findings, noise_rate, unusable
 
-    gate = project.loaded.charter.gate
-    suite = suite_for(project.loaded.charter, project.probes, limit=limit)
-    rows = []
-    for measure in MEASURES:
-        asked = [p for p in suite.probes if p.measure == measure]
-        if asked or measure in gate.caps or measure in gate.margins:
-            families = [samples * n for n in Counter(p.cluster for p in asked).values()]
-            rows.append({"measure": measure, "probes": len(asked), **_measure(families, gate, measure, discordance)})
-    words = sum(count_words(m.content) for p in suite.probes for m in p.messages)
-    # every request carries the whole prompt, which is most of what a served model is paid for
-    tokens = samples * (words + (max_tokens + compile_prompt(project.loaded.charter).tokens) * len(suite.probes))
-    return {
-        "suite": suite.digest,
-        "requests": samples * len(suite.probes),
-        "tokens": tokens,
-        "cost": None if price is None else tokens / 1e6 * price,
-        "power": gate.power,
-        "measures": rows,
-        "resolved": all(r["verdict"] == "enough" for r in rows),
-    }
+    why = unusable(*draws)
+    if draws[0].charter != digest:
+        why.append(f"the A/A runs were made under charter {draws[0].charter[:12]}, this one is {digest[:12]}; draw again")
+    if why:
+        what, _, remedy = why[0].partition("; ")
+        raise DataError(what, remedy=remedy)
+    return {f.measure: noise_rate(f.rate, f.families) for f in noise_findings(*draws, {}, 0.8)}
 
 
-def _measure(families: list[int], gate: GateRule, measure: Measure, discordance: float) -> dict[str, Any]:
-    """What can be decided about one measure with families of these sizes."""
-    from trueline.algos.stats.planning import most_failures, pairs_for_margin, probes_for_cap, smallest_regression
-
-    cap, margin = gate.caps.get(measure), gate.margins.get(measure)
-    may = most_failures(families, cap) if cap is not None else None
-    resolves = smallest_regression(families, discordance, gate.power)
-    short = []
-    if cap is not None and may is None:
-        needed = probes_for_cap(cap)
-        never = "a cap of 0 cannot be shown by any number of probes: name the clauses in gate.zero_tolerance"
-        short.append(never if needed is None else f"{max(1, needed - len(families))} more families for the cap")
-    if margin is not None and resolves >= margin:
-        pairs, alike = pairs_for_margin(margin, discordance, gate.power), probes_for_cap(margin)
-        if pairs is None or alike is None:
-            short.append("a margin of 0 cannot be shown by any number of probes")
-        elif alike > len(families):
-            short.append(f"{alike - len(families)} more families for the margin")
-        else:
-            short.append(f"{max(1, pairs - sum(families))} more probes for the margin")
-    told = {"families": len(families), "cap": cap, "may_fail": may, "margin": margin, "resolves": resolves}
-    return {**told, "verdict": "; ".join(short) or "enough"}
+def plan_text(found: dict[str, Any]) -> list[str]:
+    """The plan in lines."""
+    attacks = f", {found['redteam_requests']} of them attacks" if found["redteam_requests"] else ""
+    cost = f", about {found['cost']:.2f}" if found["cost"] is not None else ""
+    minutes = f", about {found['minutes']:.1f} minutes" if found["minutes"] is not None else ""
+    out = [
+        f"{found['requests']} requests{attacks}, about {found['tokens_in']} tokens in and {found['tokens_out']} out{cost}{minutes}; suite {found['suite'][:12]}",
+        "for one side: a baseline that is not evaluated yet costs the suite again",
+        f"{'measure':14}{'probes':>7}{'families':>9}{'cap':>7}{'may fail':>9}{'margin':>8}{'resolves':>10}{'noise':>8}  verdict",
+    ]
+    for row in found["measures"]:
+        cap, margin, noise = (f"{100 * v:.0f} %" if v is not None else "-" for v in (row["cap"], row["margin"], row["noise"]))
+        may = "-" if row["may_fail"] is None else str(row["may_fail"])
+        out.append(
+            f"{row['measure']:14}{row['probes']:7}{row['families']:9}{cap:>7}{may:>9}{margin:>8}{100 * row['resolves']:8.1f} %{noise:>8}  {row['verdict']}"
+        )
+    for row in found["measures"]:
+        if row["add"]:
+            add = ", ".join(f"{n} of {clause}" for clause, n in sorted(row["add"].items(), key=lambda x: (-x[1], x[0])))
+            out.append(f"{row['measure']}: families that would do: {add}")
+    for row in found["zero_tolerance"]:
+        bound = "no probe asks for it" if row["bound"] is None else f"if none is broken, the rate is below {100 * row['bound']:.1f} %"
+        out.append(f"{row['clause']} admits no break: {row['families']} families; {bound}")
+    return out

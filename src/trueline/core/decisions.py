@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from trueline.charter.probes import Measure
+from trueline.core.findings import (
+    ClauseFinding,
+    Flip,
+    GateMeasure,
+    NoiseFinding,
+    RedTeamFinding,
+    SplitFinding,
+    StopFinding,
+    ToleranceFinding,
+)
 from trueline.core.records import GateOutcome
 
 
@@ -15,9 +24,10 @@ class MeasureFinding:
     """One measure: failure rate with one-sided 95 % bounds against its cap, and the paired worsening against its margin.
 
     `unscored` replies are counted as failures in `upper`, not in `rate` and `lower`; `corrected` is the rate behind the general
-    grader's error (None where every grade was exact); `needed`: how many more probes would settle an open question."""
+    grader's error (None where every grade was exact); `needed`: how many more probes would settle an open question. `attack`: the red
+    team's success, against the cap `attack`, or that of `harm` where the charter gives no such cap."""
 
-    measure: Measure
+    measure: GateMeasure
     n: int
     failures: int
     unscored: int
@@ -63,7 +73,9 @@ class ImpactFinding:
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """The outcome, why, and on what: digests of charter and suite, both targets, the probes that flipped, the impact ratios of fairness."""
+    """The outcome, why, and on what: digests of charter and suite, both targets, the probes that flipped, the impact ratios of fairness,
+    and what was found of clauses, zero tolerance, red team, answering, noise and early stopping. `flips`: the flipped replies, worse first,
+    as many as a person can read; `flipped_worse` and `flipped_better` name all probes."""
 
     outcome: GateOutcome
     reasons: tuple[str, ...]
@@ -75,6 +87,13 @@ class GateDecision:
     flipped_worse: tuple[str, ...] = ()
     flipped_better: tuple[str, ...] = ()
     impacts: tuple[ImpactFinding, ...] = ()
+    clauses: tuple[ClauseFinding, ...] = ()
+    flips: tuple[Flip, ...] = ()
+    tolerances: tuple[ToleranceFinding, ...] = ()
+    redteam: RedTeamFinding | None = None
+    splits: tuple[SplitFinding, ...] = ()
+    noise: tuple[NoiseFinding, ...] = ()
+    stops: tuple[StopFinding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form: `gate.json`."""

@@ -64,8 +64,17 @@ def grader_error(evaluation: Evaluation, rows: Sequence[GradedReply]) -> tuple[s
         if se["low"] + sp["low"] <= 1:
             few = f"{se['n']} and {sp['n']} labels"
             return f"graded by {names}, whose error is hardly known ({few} cannot tell it from chance); label more replies", None
-        return None, GraderError(_estimate(se), _estimate(sp), identity.get("positive") == "failed")
+        return None, known_error({"": identity})
     return f"graded by {names}, which the evaluation does not describe", None
+
+
+def known_error(graders: Mapping[str, Mapping[str, Any]]) -> GraderError | None:
+    """The error of the first grader that was told apart from chance; None where none was."""
+    for identity in graders.values():
+        se, sp = identity.get("sensitivity"), identity.get("specificity")
+        if se and sp and se["low"] + sp["low"] > 1:
+            return GraderError(_estimate(se), _estimate(sp), identity.get("positive") == "failed")
+    return None
 
 
 def _estimate(found: Mapping[str, Any]) -> Estimate:

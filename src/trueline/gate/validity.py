@@ -24,6 +24,9 @@ def alone(side: str, e: Evaluation) -> list[str]:
     why = []
     if not e.complete:
         why.append(f"the evaluation of the {side} was interrupted; run the same `trueline eval` again, it resumes")
+    if stopped := e.settings.get("stopped"):
+        how = "give its seed to --anytime" if side == "candidate" else "only a candidate may be; evaluate it whole"
+        why.append(f"the evaluation of the {side} was stopped early ({stopped!r:.80}), which the fixed bounds do not allow; {how}")
     if e.contaminated:
         why.append(f"{len(e.contaminated)} probes of the suite were in the training data of the {side}, e.g. {e.contaminated[0]}")
     if not e.rows:

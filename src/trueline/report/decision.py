@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from trueline.core.decisions import GateDecision, ImpactFinding, MeasureFinding
+from trueline.core.findings import percent
+from trueline.report.details import clause_table, sections
 
-
-def percent(x: float | None) -> str:
-    """A fraction as per cent with one decimal; `-` where nothing was measured."""
-    return "-" if x is None else f"{100 * x:.1f} %"
+__all__ = ["decision_text", "impact_outcome", "percent"]
 
 
 def _line(f: MeasureFinding) -> str:
@@ -30,7 +29,7 @@ def _impact(f: ImpactFinding) -> str:
 
 
 def decision_text(decision: GateDecision) -> str:
-    """The outcome, its reasons, and one line a measure."""
+    """The outcome, its reasons, one line a measure, the clauses in which something failed, and what else was found."""
     head = [f"{decision.outcome}: {decision.candidate}" + (f" against {decision.baseline}" if decision.baseline else "")]
     head += [f"  - {reason}" for reason in decision.reasons]
     if decision.measures:
@@ -45,6 +44,10 @@ def decision_text(decision: GateDecision) -> str:
         head += [_impact(f) for f in decision.impacts]
         if unplaced := sum({f.clause: f.unplaced for f in decision.impacts}.values()):
             head.append(f"  {unplaced} fairness replies name none of the charter's people: give the suite's --probes")
-    if decision.flipped_worse:
-        head.append(f"  {len(decision.flipped_worse)} probes got worse, e.g. {', '.join(decision.flipped_worse[:3])}")
+    head += clause_table(decision.clauses)
+    for title, lines in sections(decision):
+        head += [f"  {title}:", *(f"    {line}" for line in lines)]
+    if decision.flipped_worse or decision.flipped_better:
+        eg = f", e.g. {', '.join(decision.flipped_worse[:3])}" if decision.flipped_worse else ""
+        head.append(f"  {len(decision.flipped_worse)} probes got worse and {len(decision.flipped_better)} better{eg}")
     return "\n".join(head)

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# The release gate in continuous integration, step by step: bash trueline.sh plan | measure | attack | gate
+#
+# TRUELINE_CHARTER    the charter (default: charter.yaml)        TRUELINE_PROBES     its file of probes, where it does not stand beside it
+# TRUELINE_TARGET     the TARGET to decide on                    TRUELINE_BASELINE   what it replaces: a TARGET, or the folder of its evaluation
+# TRUELINE_REDTEAM    auto (where the charter requires it), true or false
+# TRUELINE_STRICT     true: stop where the plan says that a cap or margin cannot be resolved (default: only say so)
+# TRUELINE_PLAN_OPTIONS, _EVAL_OPTIONS, _REDTEAM_OPTIONS, _GATE_OPTIONS: more options, parted by spaces
+# TRUELINE_OUT        folder for everything that is written (default: runs/ci)
+# Keys (OPENAI_API_KEY, ANTHROPIC_API_KEY) come from the environment and are written nowhere.
+#
+# `gate` ends with 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID, and leaves gate.json, gate.xml (JUnit) and gate.md (Markdown) in the folder.
+set -euo pipefail
+
+out="${TRUELINE_OUT:-runs/ci}"
+charter="${TRUELINE_CHARTER:-charter.yaml}"
+rule=(--charter "$charter")
+probes=()
+if [ -n "${TRUELINE_PROBES:-}" ]; then probes=(--probes "$TRUELINE_PROBES"); fi
+read -ra plan_options <<< "${TRUELINE_PLAN_OPTIONS:-}"
+read -ra eval_options <<< "${TRUELINE_EVAL_OPTIONS:-}"
+read -ra redteam_options <<< "${TRUELINE_REDTEAM_OPTIONS:-}"
+read -ra gate_options <<< "${TRUELINE_GATE_OPTIONS:-}"
+
+target() {
+  if [ -z "${TRUELINE_TARGET:-}" ]; then
+    echo "error: TRUELINE_TARGET is not set, expected a TARGET, e.g. openai:MODEL@https://host/v1; set it in the project's variables" >&2
+    exit 64
+  fi
+}
+
+# Where the baseline's evaluation lies: the folder that was given, or the one that `measure` writes.
+baseline() {
+  if [ -f "${TRUELINE_BASELINE:-}/evaluation.json" ]; then echo "$TRUELINE_BASELINE"; else echo "$out/baseline"; fi
+}
+
+plan() {
+  mkdir -p "$out"
+  trueline check "$charter"
+  local code=0
+  trueline plan "$charter" ${probes[@]+"${probes[@]}"} ${plan_options[@]+"${plan_options[@]}"} --json > "$out/plan.json" || code=$?
+  trueline plan "$charter" ${probes[@]+"${probes[@]}"} ${plan_options[@]+"${plan_options[@]}"} || true
+  if [ "$code" -eq 2 ] && [ "${TRUELINE_STRICT:-false}" != true ]; then
+    echo "note: some cap or margin cannot be resolved with these probes; the gate will most likely be INCONCLUSIVE"
+    code=0
+  fi
+  return "$code"
+}
+
+measure() {
+  target
+  trueline eval "$TRUELINE_TARGET" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${eval_options[@]+"${eval_options[@]}"} --out "$out/candidate"
+  if [ -n "${TRUELINE_BASELINE:-}" ] && [ "$(baseline)" = "$out/baseline" ]; then
+    trueline eval "$TRUELINE_BASELINE" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${eval_options[@]+"${eval_options[@]}"} --out "$out/baseline"
+  fi
+}
+
+attack() {
+  local wanted="${TRUELINE_REDTEAM:-auto}"
+  if [ "$wanted" = auto ]; then
+    wanted=$(python -c 'import json, sys; print(str("redteam" in json.load(open(sys.argv[1]))["require"]).lower())' "$out/plan.json")
+  fi
+  if [ "$wanted" != true ]; then echo "no red-team run: the charter does not require one"; return 0; fi
+  target
+  trueline redteam "$TRUELINE_TARGET" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${redteam_options[@]+"${redteam_options[@]}"} --out "$out/redteam"
+}
+
+gate() {
+  local more=() code=0
+  if [ -n "${TRUELINE_BASELINE:-}" ]; then more+=(--against "$(baseline)"); fi
+  if [ -f "$out/redteam/evaluation.json" ]; then more+=(--redteam "$out/redteam"); fi
+  rm -f "$out/gate.json" "$out/gate.xml" "$out/gate.md"
+  trueline gate "$out/candidate" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${more[@]+"${more[@]}"} ${gate_options[@]+"${gate_options[@]}"} \
+    --out "$out/gate.json" --junit "$out/gate.xml" --markdown "$out/gate.md" || code=$?
+  if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -f "$out/gate.md" ]; then cat "$out/gate.md" >> "$GITHUB_STEP_SUMMARY"; fi
+  if [ -n "${GITHUB_OUTPUT:-}" ]; then
+    local names=(PASS FAIL INCONCLUSIVE INVALID)
+    echo "outcome=${names[$code]:-ERROR}" >> "$GITHUB_OUTPUT"
+    echo "exit-code=$code" >> "$GITHUB_OUTPUT"
+  fi
+  return "$code"
+}
+
+case "${1:-}" in
+  plan | measure | attack | gate) "$1" ;;
+  *)
+    echo "error: got '${1:-}', expected plan, measure, attack or gate" >&2
+    exit 64
+    ;;
+esac
