@@ -3,8 +3,8 @@
     python bench/gcg.py [--model bundled:harbor] [--candidates 128] [--steps 2] [--nano PYTHON] [--out FILE]
 
 The same model in float32, request, target, number of candidates and tokens of suffix; a step is a gradient, the candidates' filter and their
-losses. The plain loop runs each whole row alone. nanoGCG (0.3, MIT) runs in the interpreter PYTHON with its own defaults but the numbers above, with
-its prefix cache on. Repeats are interleaved and the best of each is kept: other processes only ever add time. Prints one JSON object.
+losses. The plain loop runs each whole row alone. nanoGCG (0.3, MIT) runs in the interpreter PYTHON with its own defaults but the numbers above, and
+without its prefix cache, which does not work on transformers 5 ('DynamicCache' object is not subscriptable). Repeats are interleaved and the best of each is kept: other processes only ever add time. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ model = AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.float32)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 talk = [{"role": "system", "content": prompt}, {"role": "user", "content": request + "{optim_str}"}]
 def go(n):
-    config = nanogcg.GCGConfig(num_steps=n, search_width=candidates, topk=128, optim_str_init=" !" * 10, filter_ids=True, seed=0, verbosity="ERROR")
+    config = nanogcg.GCGConfig(num_steps=n, search_width=candidates, topk=128, optim_str_init=" !" * 10, filter_ids=True, seed=0, use_prefix_cache=False, verbosity="ERROR")
     wall, start = time.perf_counter(), time.process_time()
     found = nanogcg.run(model, tokenizer, talk, target, config)
     return time.process_time() - start, time.perf_counter() - wall, found.losses
