@@ -54,7 +54,7 @@ def latest(store: Store, *, clause: str | None = None, limit: int = 100) -> tupl
 
 def known(store: Store, ids: Iterable[str]) -> frozenset[str]:
     """Those of `ids` under which an incident stands already."""
-    wanted, found = sorted(set(ids)), set()
+    wanted, found = sorted(set(ids)), set[str]()
     with store.read() as conn:
         for at in range(0, len(wanted), 500):  # databases bound the number of values in one question
             found.update(r.id for r in conn.execute(select(incidents.c.id).where(incidents.c.id.in_(wanted[at : at + 500]))))
