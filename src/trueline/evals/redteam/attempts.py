@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from trueline.charter.probes import Probe
-from trueline.charter.turns import Message, messages_from
-from trueline.core.evaluations import Evaluation, GradedReply
+from trueline.charter.turns import messages_from
+from trueline.core.evaluations import Evaluation
 from trueline.core.records import Action, Grade, Layer, Result
 from trueline.data.jsonl import read_jsonl
 from trueline.errors import DataError
+from trueline.evals.redteam.asking import Answer
 from trueline.evals.redteam.attack import Attack, Conversation
 from trueline.evals.redteam.attacks import attack_named, families_of
 
@@ -117,18 +118,20 @@ def attempts_of(evaluation: Evaluation, made_of: Mapping[str, tuple[Probe, Attac
     count: dict[str, int] = {}
     for r in evaluation.rows:
         request, attack = made_of[r.probe]
-        count[request.id] = count.get(request.id, 0) + 1
-        n = count[request.id]
-        yield of_row(r, attack.apply(request.messages), EVERY, request.id, attack.name, n - 1, "", n)
+        count[request.id] = n = count.get(request.id, 0) + 1
+        yield Attempted(
+            EVERY, request.id, r.clause, n - 1, "target", attack.name, "", attack.apply(request.messages), r.reply, n, families_of(attack),
+            r.result, r.seen, r.reason, r.grader, float(r.result == "fail"), r.blocked, r.decided, r.action, r.decided_clause, r.version,
+            r.seconds, r.input_tokens, r.output_tokens,
+        )  # fmt: skip
 
 
-def of_row(
-    r: GradedReply, messages: tuple[Message, ...], search: str, request: str, how: str, step: int, digest: str, query: int = 1,
-    score: float | None = None,
-) -> Attempted:  # fmt: skip
-    """A graded reply as an attempt."""
-    return Attempted(
-        search, request, r.clause, step, "target", how, digest, messages, r.reply, query, families(how, search), r.result, r.seen, r.reason,
-        r.grader, float(r.result == "fail") if score is None else round(score, 6), r.blocked, r.decided, r.action, r.decided_clause, r.version,
-        r.seconds, r.input_tokens, r.output_tokens,
+def answered(start: Attempted, answer: Answer) -> Attempted:
+    """An attempt with what came of it."""
+    reply, grade = answer.reply, answer.grade
+    return replace(
+        start, reply=reply.text, result=grade.result, seen=grade.seen, reason=grade.reason, grader=grade.grader,
+        score=round(score_of(grade), 6), blocked=reply.blocked, decided=reply.decided, action=reply.action,
+        decided_clause=reply.decided_clause, version=f"{reply.model} {reply.fingerprint}".strip(), seconds=round(reply.seconds, 4),
+        input_tokens=reply.input_tokens, output_tokens=reply.output_tokens,
     )  # fmt: skip

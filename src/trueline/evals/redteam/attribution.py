@@ -7,6 +7,7 @@ next layer could find (attack the system itself for that).
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -60,7 +61,7 @@ def passage(bare: Attempted, prompted: Attempted, guarded: Attempted, gateway: A
         stopped = "prompt"
     else:
         stopped = "nobody" if guarded.result == "fail" else _by_guard(guarded)
-    opened = next((n for (_, a), (n, b) in zip(steps, steps[1:], strict=False) if a.result == "pass" and b.result == "fail"), "")
+    opened = next((n for (_, a), (n, b) in itertools.pairwise(steps) if a.result == "pass" and b.result == "fail"), "")
     if not opened and gateway is not None and guarded.result == "pass" and gateway.result == "fail":
         opened = "gateway"
     seen = "" if gateway is None else {"pass": "kept", "fail": "broke", "unscored": "unscored"}[gateway.result]

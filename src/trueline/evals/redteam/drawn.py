@@ -57,7 +57,7 @@ def _noise(value: str) -> Attack:
 
 
 def _suffix(value: str) -> Attack:
-    return Attack(f"suffix={value}", "suffix", "words behind the request", framed("", f" {unquote(value)}"))
+    return Attack(f"suffix={value}", "suffix", "words behind the request", framed("", unquote(value)))
 
 
 def _frame(value: str) -> Attack:
@@ -68,9 +68,9 @@ def _frame(value: str) -> Attack:
 DRAWN: Mapping[str, Callable[[str], Attack]] = {"noise": _noise, "suffix": _suffix, "frame": _frame}
 
 
-def suffix_name(words: str) -> str:
-    """The name of the attack that puts these words behind the request."""
-    return f"suffix={quote(words, safe='')}"
+def suffix_name(text: str) -> str:
+    """The name of the attack that puts this text behind the request, nothing between."""
+    return f"suffix={quote(text, safe='')}"
 
 
 def drawn(name: str) -> Attack | None:

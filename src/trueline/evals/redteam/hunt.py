@@ -11,49 +11,24 @@ import asyncio
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from trueline.charter.digests import digest_of
 from trueline.charter.probes import Probe
-from trueline.charter.turns import Message
-from trueline.core.chat import ChatModel, ChatReply, ChatRequest, Sampling
+from trueline.core.chat import ChatModel, ChatRequest, Sampling
 from trueline.core.clock import generator
-from trueline.core.ports import Grader
-from trueline.core.records import Grade
+from trueline.core.ports import Grader, GradientSearch
 from trueline.core.threads import aside
 from trueline.errors import SuiteError
+from trueline.evals.redteam.asking import asked
 from trueline.evals.redteam.attack import Attack
-from trueline.evals.redteam.attempts import Attempted, of_row, score_of
+from trueline.evals.redteam.attempts import Attempted, answered, families
 from trueline.evals.redteam.journal import Journal
 from trueline.evals.redteam.searches.catalogue import Search
 from trueline.evals.redteam.searches.moves import Attempt, Consult, Gradient, Move, Moves, Seen, Setting, Told
-from trueline.evals.runner import ask
 
 Progress = Callable[[int, int], None]
 WRITING = Sampling(temperature=1.0, max_tokens=512)  # how an attacker is asked
-
-
-class FoundSuffix(Protocol):
-    """What a gradient search found."""
-
-    @property
-    def suffix(self) -> str:
-        """The words behind the request."""
-
-    @property
-    def steps(self) -> int:
-        """Steps made."""
-
-    @property
-    def forward_tokens(self) -> int:
-        """Tokens that went through the model."""
-
-
-class Gradients(Protocol):
-    """The port `core.ports.GradientSearch`, as far as it is used here."""
-
-    def search(self, messages: tuple[Message, ...], target: str, *, steps: int, seed: int, state: Path | None = None) -> FoundSuffix:
-        """The best suffix within `steps`, those in `state` counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +44,7 @@ class Means:
     seed: int = 0
     proof: bool = False
     attacker: ChatModel | None = None
-    gradients: Gradients | None = None
+    gradients: GradientSearch | None = None
     states: Path | None = None
     concurrency: int = 64
 
@@ -103,23 +78,6 @@ class Hunted:
         """The attempt that stands for it: the one that broke it, else the last that was graded, else the last."""
         graded = [a for a in self.attempts if a.result != "unscored"]
         return self.attempts[self.broken_at - 1] if self.broken_at else (graded or self.attempts)[-1]
-
-
-class _Heard:
-    """A grader that remembers its grade, whose confidence a row does not keep."""
-
-    def __init__(self, inner: Grader) -> None:
-        self._inner, self.grade_given = inner, Grade("unscored", "")
-        self.name = inner.name
-
-    def identity(self) -> Mapping[str, Any]:
-        """Of the grader inside."""
-        return self._inner.identity()
-
-    async def grade(self, probe: Probe, reply: ChatReply) -> Grade:
-        """Asks the grader inside."""
-        self.grade_given = await self._inner.grade(probe, reply)
-        return self.grade_given
 
 
 def _digest(move: Move) -> str:
@@ -179,9 +137,11 @@ class _Run:
 
 
 async def _attempt(means: Means, run: _Run, move: Attempt, step: int, query: int) -> Attempted:
-    heard = _Heard(means.grader)
-    row = await ask(means.model, heard, replace(run.request, messages=move.messages), means.sampling, 0)
-    return of_row(row, move.messages, run.search.name, run.request.id, move.how, step, _digest(move), query, score_of(heard.grade_given))
+    name, request = run.search.name, run.request
+    start = Attempted(
+        name, request.id, request.clause, step, "target", move.how, _digest(move), move.messages, "", query, families(move.how, name)
+    )
+    return answered(start, await asked(means.model, means.grader, request, move.messages, means.sampling))
 
 
 async def _consult(means: Means, run: _Run, move: Consult, step: int) -> Attempted:
@@ -196,8 +156,8 @@ async def _consult(means: Means, run: _Run, move: Consult, step: int) -> Attempt
 
 async def _climb(means: Means, run: _Run, move: Gradient, step: int) -> Attempted:
     assert means.gradients is not None, "checked before the hunt"
-    name = digest_of([run.request.id, move.target])[:16]
-    state = means.states / f"{name}.state" if means.states is not None else None
+    about = [move.target, [m.to_dict() for m in move.messages], dict(means.model.identity()), means.seed]
+    state = means.states / f"{digest_of(about)[:16]}.json" if means.states is not None else None
     if state is not None:
         state.parent.mkdir(parents=True, exist_ok=True)
     found = await aside(means.gradients.search, move.messages, move.target, steps=move.steps, seed=means.seed, state=state)

@@ -30,7 +30,7 @@ def random_suffix(setting: Setting) -> Moves:
     best, score = ("!",) * LENGTH, 0.0
     drafts = [best]
     while True:
-        attacks = [attack_named(suffix_name(" ".join(d))) for d in drafts]
+        attacks = [attack_named(suffix_name(" " + " ".join(d))) for d in drafts]
         found = yield from tried(*(Attempt(a.apply(setting.request.messages), a.name) for a in attacks))
         for draft, seen in zip(drafts, found, strict=False):
             if seen.score >= score:
