@@ -17,8 +17,8 @@ from trueline.evals.redteam.hunt import Hunted, Means
 
 if TYPE_CHECKING:
     from trueline.core.chat import ChatModel
-    from trueline.evals.redteam.curves import Curve, Point
     from trueline.core.ports import GradientSearch
+    from trueline.evals.redteam.curves import Curve, Point
 
 
 @dataclass(frozen=True, slots=True)
