@@ -211,16 +211,28 @@ async def hunt(means: Means, searches: Sequence[Search], requests: Sequence[Prob
     out: list[Hunted] = []
     for search in searches:
         memory: MutableMapping[str, tuple[int, int]] = {}
-        runs = []
-        for request in requests:
-            source = generator(means.seed, search.name, request.id)
-            run = _Run(search, request, search.start(Setting(request, source, means.attacks, means.budget, memory)))
-            run.propose(means.budget, None)
-            runs.append(run)
-        while live := [r for r in runs if r.moves]:
+        waiting = [_begun(search, request, means, memory) for request in reversed(requests)]
+        runs: list[_Run] = []
+        while live := _filled(runs, waiting, search.at_once or len(requests), means):
             for run, answers in zip(live, await _round(means, live, journal, limit), strict=True):
                 run.take(answers, means)
             if progress is not None:
                 progress(len(out) + sum(not r.moves for r in runs), total)
         out += [r.hunted() for r in runs]
     return tuple(out)
+
+
+def _begun(search: Search, request: Probe, means: Means, memory: MutableMapping[str, tuple[int, int]]) -> _Run:
+    source = generator(means.seed, search.name, request.id)
+    return _Run(search, request, search.start(Setting(request, source, means.attacks, means.budget, memory)))
+
+
+def _filled(runs: list[_Run], waiting: list[_Run], most: int, means: Means) -> list[_Run]:
+    """The runs that are open now, with as many new ones as there is room for."""
+    live = [r for r in runs if r.moves]
+    while waiting and len(live) < most:
+        run = waiting.pop()
+        run.propose(means.budget, None)
+        runs.append(run)
+        live += [run] if run.moves else []
+    return live

@@ -21,18 +21,20 @@ from trueline.evals.redteam.searches.tree import tree
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """`attacker`: it needs a model that writes attacks; `gradients`: it needs the weights."""
+    """`attacker`: it needs a model that writes attacks; `gradients`: it needs the weights. `at_once`: how many requests are open at a time, 0
+    for all; a search that learns from one request for the next learns more with few."""
 
     name: str
     describe: str
     start: Callable[[Setting], Moves]
     attacker: bool = False
     gradients: bool = False
+    at_once: int = 0
 
 
 _ALL = (
     Search("table", "the table of attacks in random order, without learning", shuffled_table),
-    Search("adaptive", "Thompson sampling over the table, learning from request to request", adaptive),
+    Search("adaptive", "Thompson sampling over the table, learning from request to request", adaptive, at_once=8),
     Search("best-of-n", "random spellings (2412.03556)", best_of_n),
     Search("random-suffix", "random search over words behind the request (2404.02151)", random_suffix),
     Search("evolution", "frames crossed and mutated (2310.04451)", evolution),
