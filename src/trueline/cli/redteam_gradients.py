@@ -8,6 +8,7 @@ from pathlib import Path
 from trueline.charter.turns import Message, message_from
 from trueline.cli.redteam_order import Opened
 from trueline.core.ports import GradientSearch, SuffixFound
+from trueline.errors import TargetError
 
 
 class BehindPrompt:
@@ -37,6 +38,9 @@ class BehindPrompt:
 
 def gradients_of(opened: Opened) -> GradientSearch:
     """The search over the target's weights. Raises `TargetError` for a target whose weights are not here."""
+    if not hasattr(opened.target.chat, "local"):  # known before torch is loaded
+        what = f"the search gcg needs local weights, and {opened.text} is served"
+        raise TargetError(what, remedy="attack a folder, hf:NAME or bundled:harbor, or leave gcg out")
     from trueline.cli.whitebox import open_gradient_search
 
     told = opened.asked.chat.identity()

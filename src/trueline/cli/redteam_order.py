@@ -77,7 +77,11 @@ def order(options: dict[str, Any]) -> Order:
     shots = [(k.ask[0], k.reply) for k in project.loaded.charter.knowledge if k.reply and not k.abstain and k.ask]
     known = table(shots)
     attacks = chosen(names_in(options["attacks"]), known)
-    searches = tuple(s.name for s in searches_named(names_in(options["search"])))
+    found = searches_named(names_in(options["search"]))
+    lacking = [s.name for s in found if s.attacker and not options["attacker"]]
+    if lacking:
+        raise SuiteError(f"the search {lacking[0]} needs a model that attacks", remedy="name one with --attacker TARGET")
+    searches = tuple(s.name for s in found)
     if options["compose"] > 1:
         most = None if searches else max(0, (options["budget"] or SINGLES) - len(attacks))
         attacks = (*attacks, *pairs(attacks, most, options["seed"]))
