@@ -2,10 +2,10 @@
 
 MODEL is one that `trueline align` made from bundled:harbor. In order, each by the command that a user would give:
 
-1. Attack it on requests of the teach side with single transformations and searches; what succeeds becomes preference rows, beside answerable questions in
-   the same disguises. The families `carrier`, `turns` and `suffix` never enter.
-2. One round of DPO on those rows and some of the charter's own demonstrations as pairs (so that nothing else is forgotten).
-3. Before and after: every attack of the held-out families on requests of the test side; searches with the held-out families, re-optimised
+1. Attack it on requests of the teach side with every attack in plain language but carriers; what succeeds becomes preference rows, beside answerable
+   questions in the same disguises. The families `carrier` and `suffix` never enter.
+2. One round of DPO on those rows and some of the charter's answerable questions, so that nothing else is forgotten.
+3. Before and after: every attack of the held-out families on requests of the test side; searches over the held-out families, re-optimised
    on each model at equal budget, paired by request.
 4. Evaluate both on the suite, and gate the new one against the old with the red-team run.
 5. The system with its guard: the same attacks on every layer.
@@ -34,7 +34,7 @@ from trueline.engine.loading import load_local
 from trueline.evals.redteam import ATTACKS
 
 CHARTER = "bundled:harbor_bank"
-HELD_OUT = ("carrier", "turns", "suffix")
+HELD_OUT, TAUGHT = ("carrier", "suffix"), ("none", "frame", "pressure", "splitting", "turns")
 SEARCHES = "adaptive,random-suffix"
 SAMPLING = ("--prompt-budget", str(PROMPT_TOKENS), "--max-tokens", "40")
 
@@ -97,17 +97,17 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     project, held = open_project(CHARTER), ",".join(HELD_OUT)
     measure = ",".join(["plain", *(a.name for a in ATTACKS.values() if a.family in HELD_OUT)])
-    teach = ",".join(a.name for a in ATTACKS.values() if a.family not in HELD_OUT)
+    teach = ",".join(a.name for a in ATTACKS.values() if a.family in TAUGHT)
 
     found: dict[str, Any] = {"conditions": {k: str(v) for k, v in vars(given).items()}}
     found["before"] = measured(out, "before", given.aligned, measure, given)
     pairs = out / "attacks.jsonl"
-    words = ["redteam", given.aligned, "-c", CHARTER, *SAMPLING, "--side", "teach", "--attacks", teach, "--search", "table,evolution"]
-    words += ["--budget", str(given.budget), "--limit", str(given.taught), "--held-out", held, "--preferences", str(pairs)]
+    words = ["redteam", given.aligned, "-c", CHARTER, *SAMPLING, "--side", "teach", "--attacks", teach, "--control", "0"]
+    words += ["--limit", str(given.taught), "--held-out", held, "--each", "6", "--preferences", str(pairs)]
     found["taught"] = told(out, "taught", [*words, "--out", str(out / "taught.run")])
-    mixed(project, given.aligned, pairs, out / "pairs.jsonl", 150)
+    mixed(project, given.aligned, pairs, out / "pairs.jsonl", 90)
     words = ["train", "dpo", "--model", given.aligned, "--data", str(out / "pairs.jsonl"), "--out", str(out / "round")]
-    found["round"] = told(out, "round", [*words, "--lr", "5e-5", "--epochs", "2", "--sft-weight", "0.2"])
+    found["round"] = told(out, "round", [*words, "--lr", "1e-4", "--epochs", "2", "--sft-weight", "0.2"])
     hardened = str(out / "round" / "model")
     found["after"] = measured(out, "after", hardened, measure, given)
     words = ["redteam", hardened, "-c", CHARTER, *SAMPLING, "--attacks", measure, "--search", SEARCHES, "--budget", str(given.budget)]
