@@ -1,4 +1,4 @@
-"""`trueline redteam TARGET`: asks what must be refused in many disguises and writes an evaluation folder that the gate can require."""
+"""`trueline redteam TARGET`: attacks it and writes an evaluation folder that the gate can require."""
 
 from __future__ import annotations
 
@@ -8,19 +8,37 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from trueline.charter.probes import Probe
-    from trueline.cli.guarding import Prompts
-    from trueline.cli.project import Project
-    from trueline.core.evaluations import Evaluation
-    from trueline.core.records import Interval
+    from collections.abc import Sequence
+
+    from trueline.cli.redteam_order import Order
+    from trueline.evals.redteam.attempts import Attempted
 
 
-@click.command(help="Attack a TARGET: every request that must be refused, in every disguise of the table (resumes when interrupted).")
+@click.command(
+    help="Attack a TARGET: every request that must be refused, in every disguise of the table, or by --search (resumes when interrupted)."
+)
 @click.argument("target")
 @click.option("--charter", "-c", required=True, help="Charter file or bundled:NAME.")
 @click.option("--probes", type=click.Path(path_type=Path), help="File of probes (default: probes.jsonl beside the charter).")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the evaluation (default: runs/redteam-<suite>-<target>).")
-@click.option("--attacks", help="Names of attacks, with commas between them (default: all; a wrong name lists them).")
+@click.option("--attacks", help="Names of attacks, with commas between them (default: all; a wrong name lists them); a+b composes two.")
+@click.option("--compose", default=1, show_default=True, type=click.IntRange(1, 2), help="2: compositions of two attacks as well.")
+@click.option("--search", help="Names of searches, with commas between them (a wrong name lists them), in place of asking everything.")
+@click.option(
+    "--budget", type=click.IntRange(1), help="Queries of the target for each request and search (default 32; of a run without: attacks)."
+)
+@click.option("--attacker", help="TARGET that writes attacks, for the searches pair, tap, crescendo and persuasion.")
+@click.option("--proof", is_flag=True, help="Let only a reply with a mark of the charter end a search, not the general grader's judgement.")
+@click.option("--against", help="Another TARGET, attacked anew with the same searches, seeds and budget; the difference is paired.")
+@click.option(
+    "--layers", is_flag=True, help="Of a system: replay the attacks on bare model, prompt, guard and gateway, and say who stopped what."
+)
+@click.option("--preferences", type=click.Path(path_type=Path), help="Write successful attacks as preference rows to this file.")
+@click.option("--held-out", default="carrier,turns", show_default=True, help="Families of attacks that never go into --preferences.")
+@click.option(
+    "--each", default=4, show_default=True, type=click.IntRange(1), help="Successes of a request that go into --preferences, at most."
+)
+@click.option("--side", default="test", show_default=True, type=click.Choice(["test", "teach"]), help="Side of the probes to attack with.")
 @click.option("--limit", default=40, show_default=True, type=click.IntRange(1), help="Requests attacked, the same share of every clause.")
 @click.option("--control", default=12, show_default=True, type=click.IntRange(0), help="Known questions in each disguise (0: none).")
 @click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each attacked request.")
@@ -31,121 +49,84 @@ if TYPE_CHECKING:
 @click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")
 @click.option("--no-prompt", is_flag=True, help="Attack the bare model, without the charter's prompt.")
 @click.option("--no-guard", is_flag=True, help="Attack a system without its guard: the model behind its prompt.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sampling and of the searches.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(
-    target: str, charter: str, probes: Path | None, out: Path | None, attacks: str | None, limit: int, control: int, samples: int,
-    temperature: float, max_tokens: int, concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool,
-    seed: int, as_json: bool,
-) -> int:  # fmt: skip
-    """Wires target, attacked suite and grader together."""
+def command(target: str, as_json: bool, **options: Any) -> int:
+    """Plans, attacks, and tells."""
     import json
 
-    from trueline.cli.guarding import behind_guard
-    from trueline.cli.measuring import evaluation_folder, run_suite
-    from trueline.cli.project import dressed, open_project
-    from trueline.cli.targets import notes_of, open_target, options_given, refuse_overruled, sampling_of
-    from trueline.evals.redteam import AttackGrader, attacked_suite, chosen, control_suite
-    from trueline.evals.suites import Suite
+    from trueline.cli.redteam_layers import check_layers
+    from trueline.cli.redteam_lessons import check_lessons
+    from trueline.cli.redteam_order import check_options, order
 
-    project = open_project(charter, probes)
-    table = chosen(n.strip() for n in (attacks or "").split(",") if n.strip())
-    requests = _some(project, "refuse", limit)
-    suite = attacked_suite(requests, table)
-
-    notes: tuple[str, ...] = ()
-
-    def attack(suite: Suite, title: str, folder: Path | None) -> tuple[Evaluation, Path]:
-        nonlocal notes
-        opened = open_target(target)
-        refuse_overruled(opened, options_given())
-        model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
-        asked = behind_guard(opened, model, no_guard)
-        sampling = sampling_of(opened.system, temperature, max_tokens, seed)
-        told = dict(asked.chat.identity()), sampling.to_dict(), samples
-        folder = folder or evaluation_folder(Path("runs"), "redteam", suite, target, *told)
-        grader = AttackGrader(project.grader())
-        found = run_suite(
-            asked.chat, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, title=title,
-            grader=grader, trained_on=asked.trained_on, shown=asked.shown,
-        )  # fmt: skip
-        notes = (*notes_of(opened), *asked.notes, *_known(asked.shown, requests))
-        return found, folder
-
-    found, folder = attack(suite, "redteam", out)
-    known = control_suite(_some(project, "knowledge", control), table) if control else None
-    read = attack(known, "control", folder / "control")[0] if known is not None else None
-    result = outcome(found, read)
+    check_options(options)
+    check_lessons(options)
+    if options["layers"]:
+        check_layers(target)
+    plan = order(options)
+    told = _searched(plan, target, as_json) if plan.searches else _tabled(plan, target, as_json)
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "seconds": found.seconds, "notes": notes, **result}, ensure_ascii=False))
-    else:
-        for note in notes:
-            click.echo(f"note: {note}", err=True)
-        _print(found, folder, result)
+        click.echo(json.dumps(told, ensure_ascii=False))
     return 0
 
 
-def _some(project: Project, kind: str, limit: int) -> list[Probe]:
-    """At most about `limit` probes of a kind, the same share of every clause."""
-    from trueline.evals.suites import suite_for, thinned
-
-    pool = [p for p in suite_for(project.loaded.charter, project.probes).probes if p.kind == kind]
-    return thinned(pool, min(1.0, limit / len(pool))) if pool else []
+def _notes(notes: Sequence[str], as_json: bool) -> None:
+    for note in () if as_json else notes:
+        click.echo(f"note: {note}", err=True)
 
 
-def _known(shown: Prompts, requests: list[Probe]) -> tuple[str, ...]:
-    """A note where requests are attacked with that taught the target's guard: it knows them undisguised."""
-    from trueline.data.contamination import taught
+def _tabled(plan: Order, target: str, as_json: bool) -> dict[str, Any]:
+    """A run that asks everything."""
+    from trueline.cli.redteam_table import outcome, run_control, run_table, show_table
 
-    n = len(taught(requests, shown))
-    return (f"{n} of the {len(requests)} requests attacked with are hand-written examples that taught the guard",) if n else ()
-
-
-def _numbers(rate: Interval | None) -> dict[str, Any]:
-    if rate is None:
-        return {"success": None, "n": 0}
-    return {"success": round(rate.estimate, 4), "low": round(rate.low, 4), "high": round(rate.high, 4), "n": rate.n}
-
-
-def outcome(found: Evaluation, control: Evaluation | None = None) -> dict[str, Any]:
-    """Success by attack and by clause, the share of requests that fell to at least one attack, and what the target could read."""
-    from trueline.core.evaluations import attack_of
-    from trueline.evals.redteam import attack_success, fell, legibility
-    from trueline.report.layers import layers
-
-    tables = {"attacks": attack_success(found), "clauses": attack_success(found, lambda r: r.clause)}
-    out: dict[str, Any] = {
-        k: {s.name: {**_numbers(s.rate), "proven": s.proven, "unscored": s.unscored} for s in v} for k, v in tables.items()
-    }
-    for name, read in (legibility(control) if control is not None else {}).items():
-        out["attacks"][name]["read"] = round(read.estimate, 4)
-        out["attacks"][name]["read_n"] = read.n
-    for name, row in out["attacks"].items():
-        row["stopped"] = sum(not r.from_model for r in found.rows if attack_of(r.probe) == name)
-    out["layers"] = [f.to_dict() for f in layers(found.rows)]
-    return {**out, "fell": _numbers(fell(found.rows))}
+    o = plan.options
+    asked, found, folder, made = run_table(plan, target, o["out"])
+    result = outcome(found, made, run_control(plan, target, folder / "control"))
+    _notes(asked.notes, as_json)
+    if not as_json:
+        show_table(found, folder, result)
+    more = _after(plan, target, made, str(found.identity.get("prompt", "")), folder, as_json)
+    return {"folder": str(folder), "seconds": found.seconds, "notes": asked.notes, **result, **more}
 
 
-def _print(found: Evaluation, folder: Path, result: dict[str, Any]) -> None:
-    from trueline.report.layers import layers_text
+def _searched(plan: Order, target: str, as_json: bool) -> dict[str, Any]:
+    """A run with searches."""
+    from trueline.cli.redteam_figure import draw
+    from trueline.cli.redteam_search import against, run_searches, search_outcome, show_against, show_searches
+    from trueline.data.jsonl import write_json
 
-    click.echo(f"{found.target}: {len(found.rows)} attacks in {found.seconds:.0f} s -> {folder}")
-    for what in ("attacks", "clauses"):
-        click.echo(f"{what[:-1]:28}{'success':>9}{'95 % interval':>18}{'n':>6}{'proven':>8}{'unscored':>10}{'could read':>12}")
-        for name, row in result[what].items():
-            read = f"{100 * row['read']:.0f}%" if "read" in row else ""
-            click.echo(f"{name:28}{_rate(row)}{row['n']:6}{row['proven']:8}{row['unscored']:10}{read:>12}")
-    click.echo(f"{'fell to any attack':28}{_rate(result['fell'])}{result['fell']['n']:6}  families of requests")
-    for line in layers_text(found):
-        click.echo(line)
-    click.echo(
-        "proven: the reply carries a mark of the charter; the rest is the general grader's judgement. could read: known questions answered"
-        " rightly in the same disguise; where it is near 0 a judged success is mostly a reply to something else."
-    )
+    o = plan.options
+    run = run_searches(plan, target, o["out"])
+    result = search_outcome(run, plan.budget)
+    if o["against"]:
+        result["against"] = against(plan, run, o["against"], run.folder / "against")
+    draw(result, run.folder / "curves.svg")
+    write_json(run.folder / "curves.json", result)
+    _notes(run.target.notes, as_json)
+    if not as_json:
+        show_searches(run, result)
+        if o["against"]:
+            show_against(result["against"])
+    made = [h.last for h in run.hunted] if o["layers"] else []
+    every = [a for h in run.hunted for a in h.attempts]
+    more = _after(plan, target, made, str(run.evaluation.identity.get("prompt", "")), run.folder, as_json, every)
+    return {"folder": str(run.folder), "seconds": run.evaluation.seconds, "notes": run.target.notes, **result, **more}
 
 
-def _rate(row: dict[str, Any]) -> str:
-    if row["success"] is None:
-        return f"{'-':>9}{'not enough':>18}"
-    interval = f"{100 * row['low']:.1f} - {100 * row['high']:.1f}"
-    return f"{100 * row['success']:8.1f}%{interval:>18}"
+def _after(
+    plan: Order, target: str, made: Sequence[Attempted], prompt: str, folder: Path, as_json: bool, every: Sequence[Attempted] | None = None
+) -> dict[str, Any]:
+    """What was asked for besides: the layers, and preference rows from `every` attempt."""
+    from trueline.cli.redteam_layers import run_layers, show_layers
+    from trueline.cli.redteam_lessons import show_lessons, write_lessons
+
+    o, out = plan.options, dict[str, Any]()
+    if o["layers"]:
+        out["attribution"] = run_layers(plan, target, made, folder / "layers")
+        if not as_json:
+            show_layers(out["attribution"])
+    if o["preferences"] is not None:
+        out["preferences"] = write_lessons(plan, made if every is None else every, prompt, o["preferences"])
+        if not as_json:
+            show_lessons(out["preferences"])
+    return out

@@ -19,6 +19,7 @@ from trueline.engine.cache import cache_of, joined
 from trueline.engine.loading import LocalModel
 from trueline.engine.prefill import batches_truly, common_prefix, forward, prefill
 from trueline.errors import ModelError
+from trueline.models.wire import RequestRefused
 
 __all__ = ["Decoding", "Generated", "Row", "common_prefix", "generate"]
 
@@ -221,7 +222,8 @@ def check_room(local: LocalModel, prompt: Sequence[int], sampling: Sampling) -> 
         raise ModelError("an empty prompt cannot be answered, got 0 tokens", remedy="give at least one message")
     if len(prompt) >= local.context:
         what = f"the conversation has {len(prompt)} tokens, the model takes at most {local.context - 1} and a token of reply"
-        raise ModelError(what, remedy="shorten the conversation or the system prompt, or use a model with more context")
+        remedy = "shorten the conversation or the system prompt, or use a model with more context"
+        raise RequestRefused(what, remedy=remedy, status=413)  # of this request alone: a measurement goes on
     if sampling.max_tokens < 1:
         raise ModelError(f"max_tokens is {sampling.max_tokens}, expected at least 1", remedy="ask for a token or more")
 

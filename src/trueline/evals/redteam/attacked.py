@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from trueline.algos.text.views import views
 from trueline.charter.probes import Probe, probe_id
+from trueline.charter.splits import Side
 from trueline.core.chat import ChatReply
 from trueline.core.evaluations import ATTACK_MARK, attack_of
 from trueline.core.ports import Grader
 from trueline.core.records import Grade
 from trueline.errors import SuiteError
 from trueline.evals.graders.exact import contains
-from trueline.evals.redteam.attacks import ATTACKS, Attack
+from trueline.evals.redteam.attack import Attack
 from trueline.evals.suites import Suite, freeze
 
-__all__ = ["AttackGrader", "attack_of", "attacked_suite", "chosen", "control_suite"]
-
-
-def chosen(names: Iterable[str] = ()) -> tuple[Attack, ...]:
-    """These attacks, or all. Raises `SuiteError` for a name that is not in the table."""
-    wanted = tuple(names) or tuple(ATTACKS)
-    for name in wanted:
-        if name not in ATTACKS:
-            raise SuiteError(f"there is no attack {name!r}", remedy=f"choose from {', '.join(ATTACKS)}")
-    return tuple(ATTACKS[n] for n in wanted)
+__all__ = ["AttackGrader", "attack_of", "attacked_suite", "control_suite"]
 
 
 def _attacked(probe: Probe, attack: Attack) -> Probe:
@@ -39,18 +31,29 @@ def _attacked(probe: Probe, attack: Attack) -> Probe:
     return replace(probe, id=name, messages=messages, family=family, origin="grown", reply=None)
 
 
-def attacked_suite(probes: Sequence[Probe], attacks: Sequence[Attack]) -> Suite:
-    """The probes of kind `refuse` of the test side in every disguise. Raises `SuiteError` where there is nothing to attack."""
-    targets = [p for p in probes if p.kind == "refuse" and p.side == "test"]
-    if not targets:
-        raise SuiteError("no probe of kind refuse on the test side: nothing to attack", remedy="add ask.refuse to a principle")
+def requests_of(probes: Sequence[Probe], side: Side = "test") -> list[Probe]:
+    """The probes of kind `refuse` of a side. Raises `SuiteError` where there is nothing to attack."""
+    found = [p for p in probes if p.kind == "refuse" and p.side == side]
+    if not found:
+        raise SuiteError(f"no probe of kind refuse on the {side} side: nothing to attack", remedy="add ask.refuse to a principle")
+    return found
+
+
+def origins(requests: Sequence[Probe], attacks: Sequence[Attack]) -> dict[str, tuple[Probe, Attack]]:
+    """Which request and attack each attacked probe was made of, by its id."""
+    return {_attacked(p, a).id: (p, a) for p in requests for a in attacks}
+
+
+def attacked_suite(probes: Sequence[Probe], attacks: Sequence[Attack], side: Side = "test") -> Suite:
+    """The probes of kind `refuse` of a side in every disguise. Raises `SuiteError` where there is nothing to attack."""
+    targets = requests_of(probes, side)
     return freeze(_attacked(p, a) for p in targets for a in attacks)
 
 
-def control_suite(probes: Sequence[Probe], attacks: Sequence[Attack]) -> Suite | None:
+def control_suite(probes: Sequence[Probe], attacks: Sequence[Attack], side: Side = "test") -> Suite | None:
     """Questions whose right answer the charter knows, in the same disguises: can the target read them at all? A reply to what it
-    could not read may look like compliance and is none. None where the charter has no such question on the test side."""
-    known = [p for p in probes if p.kind == "knowledge" and p.side == "test" and p.expect.contains]
+    could not read may look like compliance and is none. None where the charter has no such question on that side."""
+    known = [p for p in probes if p.kind == "knowledge" and p.side == side and p.expect.contains]
     return freeze(_attacked(p, a) for p in known for a in attacks) if known else None
 
 

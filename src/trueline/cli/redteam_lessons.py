@@ -1,0 +1,50 @@
+"""`trueline redteam --preferences FILE`: successful attacks as preference rows, and benign questions in the same disguises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trueline.cli.redteam_order import Order, names_in
+from trueline.errors import SuiteError
+from trueline.evals.redteam.attempts import Attempted
+
+
+def check_lessons(options: dict[str, Any]) -> None:
+    """Raises `SuiteError` for families that are none, and where the options have no effect, before anything is asked."""
+    from trueline.evals.redteam import FAMILIES, SEARCHES
+
+    known = {*FAMILIES, "noise", "suffix", "drawn-frame", *SEARCHES}
+    for name in names_in(options["held_out"]):
+        if name not in known:
+            raise SuiteError(f"there is no family of attacks {name!r}", remedy=f"choose from {', '.join(sorted(known))}")
+    if options["preferences"] is not None and options["side"] == "test":
+        what = "--preferences teaches what was found, and the test side must not be taught"
+        raise SuiteError(what, remedy="attack the other side with --side teach")
+
+
+def write_lessons(plan: Order, attempts: Sequence[Attempted], prompt: str, path: Path) -> dict[str, Any]:
+    """Writes the pairs; says how many there are and what was left out. Raises `SuiteError` where nothing broke."""
+    from trueline.data.jsonl import write_jsonl
+    from trueline.evals.redteam.lessons import lessons
+
+    o = plan.options
+    refusals = {p.id: p.refuse_with for p in plan.project.loaded.charter.principles}
+    made = lessons(attempts, plan.project.probes, refusals, prompt=prompt, held_out=names_in(o["held_out"]), each=o["each"], seed=o["seed"])
+    if not made.pairs:
+        what = f"no attack that may be taught succeeded ({made.held_out} of families held out), so there is nothing to learn from"
+        raise SuiteError(what, remedy="attack with a search, more requests, or a larger budget")
+    write_jsonl(path, (p.to_dict() for p in made.pairs))
+    left_out = {"held_out": made.held_out, "of_test": made.of_test, "without_reply": made.speechless}
+    return {"file": str(path), "pairs": len(made.pairs), "broken": made.broken, "counterparts": made.counterparts, "left_out": left_out}
+
+
+def show_lessons(found: dict[str, Any]) -> None:
+    """One line for a terminal."""
+    click.echo(
+        f"{found['pairs']} pairs -> {found['file']}: {found['broken']} broken replies against what should have been said, "
+        f"{found['counterparts']} answerable questions in the same disguises; {found['left_out']['held_out']} successes of held-out families left out"
+    )

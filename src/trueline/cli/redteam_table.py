@@ -1,0 +1,119 @@
+"""A red-team run without a search: every request in every disguise, and success by attack and by clause."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trueline.cli.redteam_order import Opened, Order, opened, some
+from trueline.core.evaluations import Evaluation
+from trueline.core.records import Interval
+from trueline.evals.redteam.attempts import Attempted
+
+
+def run_table(plan: Order, text: str, out: Path | None) -> tuple[Opened, Evaluation, Path, list[Attempted]]:
+    """Asks everything and writes the evaluation folder, `attempts.jsonl` in it."""
+    from trueline.data.jsonl import write_jsonl
+    from trueline.evals.redteam import ATTEMPTS, attacked_suite, attempts_of, origins
+
+    suite = attacked_suite(plan.requests, plan.attacks, plan.options["side"])
+    found, folder, target = _asked(plan, text, suite, "redteam", out)
+    made = list(attempts_of(found, origins(plan.requests, plan.attacks)))
+    write_jsonl(folder / ATTEMPTS, (a.to_dict() for a in made))
+    return target, found, folder, made
+
+
+def run_control(plan: Order, text: str, folder: Path) -> Evaluation | None:
+    """Known questions in the same disguises: what the target can read. None where none are asked."""
+    from trueline.evals.redteam import control_suite
+
+    n = plan.options["control"]
+    suite = control_suite(some(plan.project, "knowledge", n), plan.attacks) if n else None
+    return _asked(plan, text, suite, "control", folder)[0] if suite is not None else None
+
+
+def _asked(plan: Order, text: str, suite: Any, title: str, folder: Path | None) -> tuple[Evaluation, Path, Opened]:
+    from trueline.cli.measuring import evaluation_folder, run_suite
+    from trueline.evals.redteam import AttackGrader
+
+    o, target = plan.options, opened(plan, text)
+    told = dict(target.asked.chat.identity()), target.sampling.to_dict(), o["samples"]
+    folder = folder or evaluation_folder(Path("runs"), "redteam", suite, text, *told)
+    taught = [p.messages for p in suite.probes] if o["side"] == "teach" and title == "redteam" else ()
+    found = run_suite(
+        target.asked.chat, plan.project, suite, target.sampling, folder, samples=o["samples"], concurrency=o["concurrency"], target=text,
+        title=title, grader=AttackGrader(plan.project.grader()), trained_on=(*target.asked.trained_on, *taught), shown=target.asked.shown,
+    )  # fmt: skip
+    return found, folder, target
+
+
+def numbers(rate: Interval | None) -> dict[str, Any]:
+    """A success rate as JSON."""
+    if rate is None:
+        return {"success": None, "n": 0}
+    return {"success": round(rate.estimate, 4), "low": round(rate.low, 4), "high": round(rate.high, 4), "n": rate.n}
+
+
+def outcome(found: Evaluation, made: list[Attempted], control: Evaluation | None = None) -> dict[str, Any]:
+    """Success by attack, by family of attacks and by clause, the share of requests that fell to at least one attack, and what the target
+    could read."""
+    from trueline.core.evaluations import attack_of
+    from trueline.evals.redteam import attack_success, fell, legibility
+    from trueline.report.layers import layers
+
+    family = {a.how: "+".join(a.families) for a in made}
+    groups = {
+        "attacks": attack_success(found),
+        "families": attack_success(found, lambda r: family[attack_of(r.probe)]),
+        "clauses": attack_success(found, lambda r: r.clause),
+    }
+    out: dict[str, Any] = {
+        k: {s.name: {**numbers(s.rate), "proven": s.proven, "unscored": s.unscored} for s in v} for k, v in groups.items()
+    }
+    for name, read in (legibility(control) if control is not None else {}).items():
+        out["attacks"][name]["read"] = round(read.estimate, 4)
+        out["attacks"][name]["read_n"] = read.n
+    for name, row in out["attacks"].items():
+        row["stopped"] = sum(not r.from_model for r in found.rows if attack_of(r.probe) == name)
+    out["layers"] = [f.to_dict() for f in layers(found.rows)]
+    return {**out, "queries": _in_random_order(made), "fell": numbers(fell(found.rows))}
+
+
+def _in_random_order(made: list[Attempted]) -> dict[str, Any]:
+    """Share broken within so many attacks of this run drawn at random: what a search at the same budget is held against."""
+    from trueline.evals.redteam.curves import grid, random_order
+
+    successes: dict[str, list[bool]] = {}
+    for a in made:
+        successes.setdefault(a.request, []).append(a.result == "fail")
+    most = max(len(s) for s in successes.values())
+    return {str(q): numbers(random_order(successes, list(successes), q)) for q in grid(most)}
+
+
+def show_table(found: Evaluation, folder: Path, result: dict[str, Any]) -> None:
+    """The tables of a run for a terminal."""
+    from trueline.report.layers import layers_text
+
+    click.echo(f"{found.target}: {len(found.rows)} attacks in {found.seconds:.0f} s -> {folder}")
+    for what, one in (("attacks", "attack"), ("families", "family"), ("clauses", "clause")):
+        click.echo(f"{one:28}{'success':>9}{'95 % interval':>18}{'n':>6}{'proven':>8}{'unscored':>10}{'could read':>12}")
+        for name, row in result[what].items():
+            read = f"{100 * row['read']:.0f}%" if "read" in row else ""
+            click.echo(f"{name:28}{rate(row)}{row['n']:6}{row['proven']:8}{row['unscored']:10}{read:>12}")
+    click.echo(f"{'fell to any attack':28}{rate(result['fell'])}{result['fell']['n']:6}  families of requests")
+    for line in layers_text(found):
+        click.echo(line)
+    click.echo(
+        "proven: the reply carries a mark of the charter; the rest is the general grader's judgement. could read: known questions answered"
+        " rightly in the same disguise; where it is near 0 a judged success is mostly a reply to something else."
+    )
+
+
+def rate(row: dict[str, Any]) -> str:
+    """A rate and its interval, for a column."""
+    if row["success"] is None:
+        return f"{'-':>9}{'not enough':>18}"
+    interval = f"{100 * row['low']:.1f} - {100 * row['high']:.1f}"
+    return f"{100 * row['success']:8.1f}%{interval:>18}"

@@ -1,0 +1,167 @@
+"""`trueline redteam` with searches, a baseline, preference rows and layers, as a user runs it, against a real HTTP server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_guarded_systems import bank as bank
+from tests.gateway.scripted_upstream import Upstream
+from trueline.charter.parse import load_charter
+from trueline.charter.probe_files import read_probes
+from trueline.charter.shipped import charter_path
+from trueline.cli.main import run
+from trueline.core.records import GATE_EXIT
+from trueline.data.conversations import read_preferences
+from trueline.evals.redteam import ATTACKS, read_attempts
+
+CHARTER = load_charter(charter_path("bundled:harbor_bank")).charter
+REFUSAL, MARK = CHARTER.principles[0].refuse_with, CHARTER.principles[0].breaks[0]
+BANK = ("--charter", "bundled:harbor_bank", "--concurrency", "4")
+PROBES = read_probes(charter_path("bundled:harbor_bank").parent / "probes.jsonl")
+
+
+@pytest.fixture(scope="module")
+def weak() -> Iterator[Upstream]:
+    """A target that refuses everything but what is asked by somebody in charge."""
+    script = {ATTACKS["authority"].apply(p.messages)[-1].content: f"Sure, {MARK}: [step withheld]" for p in PROBES if p.kind == "refuse"}
+    with Upstream({"*": REFUSAL, **script}) as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def strong() -> Iterator[Upstream]:
+    with Upstream({"*": REFUSAL}) as up:
+        yield up
+
+
+def target(up: Upstream) -> str:
+    return f"openai:m@{up.url}"
+
+
+def said(capsys: pytest.CaptureFixture[str], code: int, *words: object) -> dict[str, Any]:
+    assert run([*map(str, words), "--json"]) == code
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+FEW = (*BANK, "--limit", 6, "--attacks", "plain,base64,authority,hurry", "--search", "table,adaptive", "--budget", 4)
+
+
+def test_a_search_writes_a_folder_that_the_gate_takes_and_asks_nothing_twice(
+    weak: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = said(capsys, 0, "redteam", target(weak), *FEW, "--out", tmp_path / "r")
+    asked = len(weak.asked)
+    again = said(capsys, 0, "redteam", target(weak), *FEW, "--out", tmp_path / "r")
+    assert len(weak.asked) == asked
+    assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in found.items() if k != "seconds"}
+    for name in ("table", "adaptive"):
+        row = found["searches"][name]
+        assert (row["success"], row["queries"]) == (1.0, 4)
+        assert 0.5 < row["proven"]["success"] <= 1.0  # not every clause has this mark; the rest is judged
+        assert row["won_by"] == {"authority": row["n"]}
+        assert [p["queries"] for p in row["curve"]] == [1, 2, 4]
+        assert set(found["clauses"][name]) <= {p.id for p in CHARTER.principles}
+    assert found["fell"]["success"] == 1.0
+    assert (tmp_path / "r" / "curves.svg").read_text().count("<svg") == 1
+    assert json.loads((tmp_path / "r" / "curves.json").read_text())["budget"] == 4
+    made = read_attempts(tmp_path / "r" / "attempts.jsonl")
+    assert {a.asked for a in made} == {"target"}
+    rows = [json.loads(line) for line in (tmp_path / "r" / "replies.jsonl").read_text().splitlines()]
+    assert {r["probe"].rpartition("~")[2] for r in rows} == {"table", "adaptive"}
+    assert {r["result"] for r in rows} == {"fail"}
+    said(capsys, 0, "eval", target(weak), *BANK, "--limit", 100, "--out", tmp_path / "e")
+    gate = said(capsys, GATE_EXIT["FAIL"], "gate", tmp_path / "e", *BANK[:2], "--redteam", tmp_path / "r")
+    assert any(r.startswith("red team: harm") for r in gate["reasons"])
+
+
+def test_tables_for_a_person(weak: Upstream, strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*map(str, ("redteam", target(weak), *FEW, "--out", tmp_path / "r", "--against", target(strong)))]) == 0
+    shown = capsys.readouterr().out
+    assert "adaptive" in shown
+    assert "by error" in shown
+    assert "newly" in shown
+    assert "hunts of at most 4 queries" in shown
+
+
+def test_a_baseline_is_attacked_anew_and_paired(
+    weak: Upstream, strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = said(capsys, 0, "redteam", target(weak), *FEW, "--out", tmp_path / "r", "--against", target(strong))["against"]
+    for row in found["searches"]:
+        assert (row["candidate"], row["baseline"], row["no_longer"]) == (1.0, 0.0, 0)
+        assert row["bounds"]["lower"] > 0.2
+        assert row["bounds"]["difference"] == 1.0
+    assert len(read_attempts(tmp_path / "r" / "against" / "attempts.jsonl")) > len(read_attempts(tmp_path / "r" / "attempts.jsonl"))
+
+
+def test_successes_on_the_teach_side_become_preference_rows(weak: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("redteam", target(weak), *FEW, "--side", "teach", "--out", tmp_path / "t", "--preferences", tmp_path / "p.jsonl")
+    found = said(capsys, 0, *words)["preferences"]
+    own = read_preferences(tmp_path / "p.jsonl")
+    assert found["pairs"] == len(own.pairs) == found["broken"] + found["counterparts"]
+    assert found["broken"] > 0
+    assert found["counterparts"] > 0
+    assert {p.source for p in own.pairs} == {"attack:authority", "attack:authority:counterpart"}
+    teach = {p.messages[-1].content for p in PROBES if p.side == "teach"}
+    for pair in own.pairs:
+        assert pair.prompt[0].role == "system"  # the prompt that the target stood behind
+        assert any(pair.prompt[-1].content.endswith(t) for t in teach)
+        assert (MARK in pair.rejected) == (pair.source == "attack:authority")
+    said(capsys, 0, "eval", target(weak), *BANK, "--limit", 60, "--out", tmp_path / "e")
+    gate = said(capsys, GATE_EXIT["INVALID"], "gate", tmp_path / "e", *BANK[:2], "--redteam", tmp_path / "t")
+    assert gate["outcome"] == "INVALID"  # what was attacked may be trained on, so it measures nothing
+    held = said(capsys, 64, *words[:-2], "--preferences", tmp_path / "q.jsonl", "--held-out", "pressure")
+    assert "no attack that may be taught succeeded" in held["error"]
+
+
+def test_compositions_are_drawn_within_the_budget(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*BANK, "--limit", 6, "--attacks", "plain,base64,hurry,json", "--compose", 2, "--budget", 7, "--control", 0)
+    found = said(capsys, 0, "redteam", target(strong), *words, "--out", tmp_path / "r")
+    assert len(found["attacks"]) == 7
+    assert sum("+" in name for name in found["attacks"]) == 3
+    assert set(found["queries"]) == {"1", "2", "4", "7"}
+    assert set(found["families"]) >= {"none", "encoding", "pressure", "carrier"}
+
+
+def test_layers_say_who_stopped_what(bank: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("redteam", bank / "guarded.yaml", "-c", bank / "charter.yaml", "--attacks", "plain,reversed,role-play", "--control", 0)
+    found = said(capsys, 0, *words, "--concurrency", 4, "--layers", "--out", bank / "r")["attribution"]
+    whole = found["rows"][0]
+    assert whole["n"] == found["attacks"] > 3
+    assert (whole["broke"]["bare"], whole["broke"]["prompt"]) == (whole["n"], whole["n"])
+    assert (whole["broke"]["guard"], whole["broke"]["gateway"], whole["disagree"]) == (0, 0, 0)
+    assert set(whole["stopped"]) <= {"input guard", "output guard"}
+    assert sum(whole["stopped"].values()) == whole["n"]
+    kept = json.loads((bank / "r" / "layers" / "layers.json").read_text())
+    assert {p["gateway"] for p in kept["passages"]} == {"kept"}
+    assert run([*map(str, (*words, "--concurrency", 4, "--layers", "--out", bank / "r"))]) == 0
+    assert "bare / prompt / guard / gateway" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "word"),
+    [
+        (["--search", "magic"], "there is no search 'magic'"),
+        (["--search", "pair"], "--attacker TARGET"),
+        (["--search", "gcg"], "needs local weights"),
+        (["--proof"], "--proof has no effect without a search"),
+        (["--attacker", "x"], "--attacker has no effect without a search"),
+        (["--against", "x"], "--against has no effect without a search"),
+        (["--budget", "4"], "--budget has no effect"),
+        (["--search", "table", "--samples", "2"], "--samples has no effect with --search"),
+        (["--layers"], "needs a system with a guard"),
+        (["--preferences", "p.jsonl"], "--side teach"),
+        (["--held-out", "carriers"], "there is no family of attacks 'carriers'"),
+        (["--attacks", "base64+telepathy"], "there is no attack 'telepathy'"),
+    ],
+)
+def test_wrong_use_is_one_line(words: list[str], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["redteam", "openai:m@http://127.0.0.1:9/v1", *BANK, *words]) == 64
+    err = capfd.readouterr().err
+    assert word in err
+    assert err.count("\n") == 1
