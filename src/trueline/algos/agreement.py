@@ -1,13 +1,16 @@
-"""How far people agree: raw pairwise agreement and Krippendorff's alpha (nominal), with a bootstrap interval over items."""
+"""How far people agree: raw pairwise agreement and Krippendorff's alpha (nominal), with a bootstrap interval over items; and two raters, or a judge
+and people: Cohen's kappa and Gwet's AC1."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from trueline.algos.stats.clustered import rate_interval
+from trueline.core.records import Interval
 from trueline.errors import DataError
 
 
@@ -56,3 +59,77 @@ def agree(units: Sequence[Sequence[str]], *, seed: int = 0, rounds: int = 1000) 
     draws = sorted(_alpha(co[source.integers(0, len(kept), len(kept))]) for _ in range(rounds))
     low, high = draws[int(0.025 * rounds)], draws[int(0.975 * rounds) - 1]
     return Agreement(float(np.trace(pairs) / pairs.sum()), _alpha(co), low, high, len(kept), int(m.sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class TwoRaters:
+    """Two raters of the same items. raw: share of agreement; kappa: Cohen's (1960), None where both used one and the same value throughout, which says
+    nothing of chance; ac1: Gwet's (2008, 10.1348/000711006X126600). Two-sided intervals. Where one value is rare kappa falls though
+    people agree (the prevalence paradox: 96 % raw, kappa 0); AC1 does not. Read both beside raw."""
+
+    raw: Interval
+    kappa: Interval | None
+    ac1: Interval
+    n: int
+    values: tuple[str, ...]
+
+
+def _kappa(p: np.ndarray) -> tuple[float, np.ndarray]:
+    """(kappa, the influence of an item (i, j) on it): p (values, values) sums to 1. Cohen 1960; influence as in Fleiss, Cohen & Everitt 1969."""
+    rows, columns = p.sum(1), p.sum(0)
+    seen, chance = np.trace(p), float(rows @ columns)
+    by_chance = columns[:, None] + rows[None, :] - 2 * chance
+    return float((seen - chance) / (1 - chance)), (np.eye(len(p)) - seen) / (1 - chance) - by_chance * (1 - seen) / (1 - chance) ** 2
+
+
+def _ac1(p: np.ndarray) -> tuple[float, np.ndarray]:
+    """(AC1, the influence of an item (i, j) on it): chance = sum of share (1 - share) / (values - 1), shares over both raters (Gwet 2008)."""
+    share = (p.sum(1) + p.sum(0)) / 2
+    seen, many = np.trace(p), max(len(p) - 1, 1)
+    chance = float(share @ (1 - share)) / many
+    slope = (1 - 2 * share) / many
+    by_chance = (slope[:, None] + slope[None, :]) / 2 - float(slope @ share)
+    return float((seen - chance) / (1 - chance)), (np.eye(len(p)) - seen) / (1 - chance) - by_chance * (1 - seen) / (1 - chance) ** 2
+
+
+def _one_sided(counts: np.ndarray, measure: Callable[[np.ndarray], tuple[float, np.ndarray]], agreed: bool, side: float) -> float:
+    """The bound with one unseen family of the usual size among the data, which disagrees (lower bound) or agrees (upper). counts: (families,
+    values, values); t over families of the influence (`side`: level of the one side)."""
+    from scipy.special import stdtrit
+
+    k = counts.shape[1]
+    eye = np.eye(k)
+    pattern = eye / k if agreed else (1 - eye) / (k * (k - 1))
+    size = counts.sum((1, 2))
+    all_of = np.concatenate([counts, (pattern * (size**2).sum() / size.sum())[None]])
+    n, families = all_of.sum(), len(all_of)
+    value, influence = measure(all_of.sum(0) / n)
+    error = np.sqrt((((all_of * influence).sum((1, 2)) / n) ** 2).sum() * families / (families - 1))
+    half = float(stdtrit(families - 1, side) * error)
+    return min(1.0, value + half) if agreed else max(-1.0, value - half)
+
+
+def two_raters(first: Sequence[str], second: Sequence[str], clusters: Sequence[str] | None = None, level: float = 0.95) -> TwoRaters:
+    """Agreement of two raters, item by item. clusters: families of items (None: each its own). The variance is the linearised one over families, with
+    one unseen family that disagrees for the lower bound and agrees for the upper one: data that all agree are no proof of 1. Raises `DataError`
+    on no item or lengths that differ."""
+    families = [str(i) for i in range(len(first))] if clusters is None else list(clusters)
+    if not len(first) or not len(first) == len(second) == len(families):
+        raise DataError(f"{len(first)} and {len(second)} ratings: insufficient evidence", remedy="let both rate the same items")
+    values = tuple(sorted({*first, *second}))
+    at = {v: i for i, v in enumerate(values)}
+    where = {c: i for i, c in enumerate(dict.fromkeys(families))}
+    k = max(len(values), 2)
+    counts = np.zeros((len(where), k, k))
+    for a, b, c in zip(first, second, families, strict=True):
+        counts[where[c], at[a], at[b]] += 1
+    n, p = len(first), counts.sum(0) / len(first)
+    side = (1 + level) / 2
+
+    def interval(measure: Callable[[np.ndarray], tuple[float, np.ndarray]]) -> Interval:
+        value = measure(p)[0]
+        low, high = (_one_sided(counts, measure, agreed, side) for agreed in (False, True))
+        return Interval(value, min(low, value), max(high, value), n, level)
+
+    raw = rate_interval([float(a == b) for a, b in zip(first, second, strict=True)], families, level)
+    return TwoRaters(raw, interval(_kappa) if len(values) > 1 else None, interval(_ac1), n, values)

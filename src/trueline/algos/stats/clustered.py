@@ -1,13 +1,21 @@
-"""A failure rate whose probes come in families: exact bounds at the effective number of probes."""
+"""A failure rate whose probes come in families: exact bounds at the effective number of probes.
+
+Inside, everything works on the families' totals, of one run or of many at once (leading axes): the simulation of
+`labs.coverage` calls the very code that the gate calls.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trueline.algos.stats.binomial import lower_bound, upper_bound
+import numpy as np
+from numpy.typing import NDArray
+
 from trueline.core.records import Interval
 from trueline.errors import DataError
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +32,40 @@ class RateBounds:
     level: float = 0.95
 
 
-def _grouped(values: Sequence[float], clusters: Sequence[str]) -> tuple[dict[str, float], dict[str, int]]:
-    """(sum, size) of each cluster."""
-    sums: dict[str, float] = {}
-    sizes: dict[str, int] = {}
-    for v, c in zip(values, clusters, strict=True):
-        sums[c] = sums.get(c, 0.0) + v
-        sizes[c] = sizes.get(c, 0) + 1
-    return sums, sizes
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Values by family. sums: (..., families), the sum of each; sizes: (families,), members of each; squares: (...,), the sum of the squared
+    values. Leading axes are runs."""
+
+    sums: Array
+    sizes: Array
+    squares: Array
+
+
+def totals(values: Sequence[float], clusters: Sequence[str]) -> Totals:
+    """One run's values by family. Raises `ValueError` where lengths differ."""
+    index: dict[str, int] = {}
+    where = np.array([index.setdefault(c, len(index)) for _, c in zip(values, clusters, strict=True)], dtype=np.intp)
+    v = np.asarray(values, dtype=np.float64)
+    return Totals(np.bincount(where, weights=v), np.bincount(where).astype(np.float64), np.asarray(v @ v))
+
+
+def design_effects(t: Totals, worst: float) -> Array:
+    """`design_effect` of every run: (...,)."""
+    n, count, total = t.sizes.sum(), len(t.sizes), t.sums.sum(-1)
+    usual = float((t.sizes**2).sum() / n)  # the size of the family that a random probe is in
+
+    def ratio(members: float, mean: Array, further: Array | float) -> Array:
+        between = ((t.sums - mean[..., None] * t.sizes) ** 2).sum(-1) + further**2
+        plain = t.squares - 2 * mean * total + n * mean**2 + (further**2 / members if members else 0.0)
+        return np.where(plain > 1e-12, between / np.maximum(plain, 1e-12), 1.0)
+
+    mean = (total + usual * worst) / (n + usual)
+    joined = np.maximum(1.0, ratio(usual, mean, usual * (worst - mean)))
+    if usual <= 1:
+        return joined
+    own = ratio(0.0, total / n, 0.0) * count / (count - 1) if count > 1 else np.full_like(mean, float(n))
+    return np.maximum(joined, own)
 
 
 def design_effect(values: Sequence[float], clusters: Sequence[str], worst: float = 1.0) -> float:
@@ -41,19 +75,7 @@ def design_effect(values: Sequence[float], clusters: Sequence[str], worst: float
     usual size of which every member has the value `worst`. Data in which nothing or little happened say nothing of how families hold
     together; the unseen family does, so that tied data are worth one probe a family: ten probes asked thirty times each bound a
     rate as ten do, not as three hundred. Families of one keep all of n."""
-    n = len(values)
-    sums, sizes = _grouped(values, clusters)
-    count, total, squares = len(sums), sum(values), sum(v * v for v in values)
-    usual = sum(m * m for m in sizes.values()) / n  # the size of the family that a random probe is in
-
-    def ratio(members: float, mean: float, further: float) -> float:
-        between = sum((sums[c] - mean * m) ** 2 for c, m in sizes.items()) + further**2
-        plain = squares - 2 * mean * total + n * mean**2 + (further**2 / members if members else 0.0)
-        return between / plain if plain > 1e-12 else 1.0
-
-    own = ratio(0.0, total / n, 0.0) * count / (count - 1) if count > 1 else float(n)
-    mean = (total + usual * worst) / (n + usual)
-    return max(1.0, ratio(usual, mean, usual * (worst - mean)), own if usual > 1 else 1.0)
+    return float(design_effects(totals(values, clusters), worst))
 
 
 def effective_size(failures: Sequence[float], clusters: Sequence[str], worst: float = 1.0) -> float:
@@ -61,17 +83,30 @@ def effective_size(failures: Sequence[float], clusters: Sequence[str], worst: fl
     return max(1.0, len(failures) / design_effect(failures, clusters, worst))
 
 
+def rate_limits(t: Totals, level: float) -> tuple[Array, Array, Array]:
+    """(lower, upper, effective number for the upper one) of every run: `rate_bounds` on totals."""
+    from scipy.special import betaincinv
+
+    n, total = t.sizes.sum(), t.sums.sum(-1)
+    above, below = (np.maximum(1.0, n / design_effects(t, worst)) for worst in (1.0, 0.0))
+    # k / n of an effective size may round to above it where everything failed
+    few, many = np.minimum(total * below / n, below), np.minimum(total * above / n, above)
+    with np.errstate(invalid="ignore"):
+        lower = np.where(few <= 0, 0.0, betaincinv(few, below - few + 1, 1 - level))
+        upper = np.where(many >= above, 1.0, betaincinv(many + 1, above - many, level))
+    return lower, upper, above
+
+
 def rate_bounds(failures: Sequence[float], clusters: Sequence[str], level: float = 0.95) -> RateBounds:
     """Exact one-sided bounds (Clopper-Pearson at the effective size, Korn & Graubard 1998). Raises `DataError` on no data.
 
-    For the upper bound the unseen family fails, for the lower one it passes; `effective` is that of the upper bound."""
-    if not failures:
+    failures: 0 or 1, or means in [0, 1]. For the upper bound the unseen family fails, for the lower one it passes; `effective` is that of
+    the upper bound."""
+    if not len(failures):
         raise DataError("no replies were graded: insufficient evidence", remedy="evaluate at least one probe")
-    n, k = len(failures), float(sum(failures))
-    above, below = effective_size(failures, clusters, 1.0), effective_size(failures, clusters, 0.0)
-    # k / n of an effective size may round to above it where everything failed
-    lower, upper = lower_bound(min(k * below / n, below), below, level), upper_bound(min(k * above / n, above), above, level)
-    return RateBounds(k / n, lower, upper, k, n, len(set(clusters)), above, level)
+    t, n, k = totals(failures, clusters), len(failures), float(sum(failures))
+    lower, upper, above = rate_limits(t, level)
+    return RateBounds(k / n, float(lower), float(upper), k, n, len(t.sizes), float(above), level)
 
 
 def rate_interval(failures: Sequence[float], clusters: Sequence[str], level: float = 0.95) -> Interval:

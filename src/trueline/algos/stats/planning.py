@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from trueline.algos.stats.binomial import upper_bound
-from trueline.algos.stats.clustered import rate_bounds
+import numpy as np
+
+from trueline.algos.stats.binomial import lower_bound, upper_bound
+from trueline.algos.stats.clustered import Totals, rate_bounds, rate_limits
 
 
 def pairs_for_margin(margin: float, discordance: float = 0.1, power: float = 0.8, level: float = 0.95) -> int | None:
@@ -53,3 +55,19 @@ def probes_for_cap(cap: float, level: float = 0.95) -> int | None:
     if cap <= 0:
         return None
     return math.floor(math.log(1 - level) / math.log(1 - cap)) + 1 if cap < 1 else 1
+
+
+def unbroken_upper(families: Sequence[int], sensitivity: tuple[float, int] | None = None, level: float = 0.95) -> float:
+    """What a clause that was not broken once is bounded by: the upper bound of its rate at 0 failures in families of these sizes (1 without any).
+
+    sensitivity: (estimate, labels) of a judge who graded; a break that he does not see is none, so the bound is divided by the lower bound of
+    his sensitivity, each at half the error. None for an exact check."""
+    if not families:
+        return 1.0
+    sizes = np.array(families, dtype=np.float64)
+    nothing = Totals(np.zeros(len(sizes)), sizes, np.zeros(()))
+    if sensitivity is None:
+        return float(rate_limits(nothing, level)[1])
+    half = (1 + level) / 2
+    seen = lower_bound(sensitivity[0] * sensitivity[1], sensitivity[1], half)
+    return min(1.0, float(rate_limits(nothing, half)[1]) / seen) if seen > 0 else 1.0
