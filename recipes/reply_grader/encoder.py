@@ -1,8 +1,8 @@
 """Trains the encoder tier: `python -m recipes.reply_grader.encoder WORK` (needs torch and the encoder's package; about an hour on one busy core).
 
-In order: the states below the layers that are trained, once, into WORK; a run on an inner split, which settles the temperature and shows
-what the settings are worth; a run on all questions that are not held out, whose changes are written; the card, measured on the held-out
-questions with the graph that users run. Interrupted, it goes on after the last finished step.
+In order: the states below the layers that are trained, once, into WORK; training on three fifths of the questions; the temperature, on
+another fifth (`inner`); the card, measured on the last fifth (`held_out`) with the graph that users run. Interrupted, it goes on after
+the last finished step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from recipes.reply_grader.measure import error_of, errors_of, milliseconds
-from recipes.reply_grader.rows import HUMAN, MASS, SOURCES, Row, data_digest, held_out, inner, labels_of, load, once, weights_of
+from recipes.reply_grader.rows import HUMAN, LIMITS, SOURCES, WIDER, Row, data_digest, held_out, inner, labels_of, load, once, weights_of
 from recipes.reply_grader.tuned import Ragged, Settings, Tuned, fit_tuned, logits_of
 from trueline.algos.stats.calibration import expected_calibration_error, fitted_temperature
 from trueline.charter.digests import digest_file, digest_of
@@ -27,7 +27,7 @@ from trueline.evals.graders.reply_encoder import FOLDER, encoder_reader, encoder
 from trueline.models.encoder.folder import encoder_folder, read_encoder
 
 NAME, UNSURE, TOKENS = "reply-encoder-1", 0.55, 80
-FIRST, LAST = 3, 5  # layers 3 and 4 are trained; the last of six costs a sixth of the time and brought nothing
+FIRST, LAST = 3, 5  # layers 3 and 4 are trained; the last of six is not run: with it a reply takes a fifth longer
 MOST = {
     ("short", "refused"): 700, ("short", "complied"): 600, ("redirections", "redirected"): 400, ("instructions", "complied"): 500,
     ("preference", "complied"): 150, ("pandalm", "complied"): 250,
@@ -59,7 +59,7 @@ def frozen_states(texts: list[str], weights: dict[str, torch.Tensor], path: Path
     names = np.array([digest_of([FIRST, i]) for i in ids])
     known: dict[str, NDArray[np.float16]] = {}
     if path.exists():
-        kept = np.load(path)
+        kept = dict(np.load(path))
         known = {str(n): kept["states"][a:b] for n, a, b in zip(kept["names"], kept["at"][:-1], kept["at"][1:], strict=True)}
     below = Tuned(weights, 0, FIRST, len(LABELS), Settings(rank=1))
     order = sorted((i for i, n in enumerate(names) if n not in known), key=lambda i: len(ids[i]))
@@ -78,12 +78,11 @@ def frozen_states(texts: list[str], weights: dict[str, torch.Tensor], path: Path
     return Ragged(states, at)
 
 
-def _trained(work: Path, name: str, model: Tuned, data: Ragged, text: NDArray[np.int64], rows: list[Row], each: Any, settings: Settings) -> None:
-    """Fits `model`, or reads what an earlier run left in WORK."""
-    path = work / f"{name}.safetensors"
+def _trained(path: Path, model: Tuned, data: Ragged, text: NDArray[np.int64], rows: list[Row], each: Any, settings: Settings) -> None:
+    """Fits `model`, or reads what an earlier run left in `path`."""
     if not path.exists():
-        told = lambda epoch, loss: print(f"{name}: epoch {epoch} loss {loss:.4f}", flush=True)  # noqa: E731
-        fit_tuned(model, data, text, labels_of(rows), weights_of(rows, each), settings, told)
+        told = lambda epoch, loss: print(f"epoch {epoch} loss {loss:.4f}", flush=True)  # noqa: E731
+        fit_tuned(model, data, text, labels_of(rows), weights_of(rows, each, WIDER), settings, told)
         save_file({k: v.detach().numpy() for k, v in model.free.items()}, path)
     for k, v in load_file(path).items():
         model.free[k].data = torch.from_numpy(v)
@@ -113,10 +112,9 @@ def main(work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     everything = load()
     train = [r for r in everything if not held_out(r.question)]
-    splits = {"inner": [r for r in train if not inner(r.question)], "final": train}
     apart = [r for r in train if inner(r.question) and r.set in HUMAN]
-    taught = {name: thinned(*once(rows)) for name, rows in splits.items()}
-    texts = sorted({read_part(r.reply) for rows, _ in [*taught.values(), (apart, 0)] for r in rows})
+    rows, each = thinned(*once([r for r in train if not inner(r.question)]))
+    texts = sorted({read_part(r.reply) for r in [*rows, *apart]})
     number = {t: i for i, t in enumerate(texts)}
     files, settings = read_encoder(encoder_folder()), Settings()
     weights = {k.removeprefix("bert."): torch.from_numpy(v).float() for k, v in load_file(files.weights).items() if "position_ids" not in k}
@@ -125,15 +123,12 @@ def main(work: Path) -> None:
     def text_of(rows: list[Row]) -> NDArray[np.int64]:
         return np.array([number[read_part(r.reply)] for r in rows])
 
-    models = {}
-    for name, (rows, each) in taught.items():
-        models[name] = Tuned(weights, FIRST, LAST, len(LABELS), settings)
-        print(f"{name}: {len(rows)} replies", flush=True)
-        _trained(work, name, models[name], data, text_of(rows), rows, each, settings)
-        if name == "inner":
-            settled = settled_temperature(models[name], data, text_of(apart), apart)
+    model = Tuned(weights, FIRST, LAST, len(LABELS), settings)
+    print(f"{len(rows)} replies", flush=True)
+    _trained(work / "model.safetensors", model, data, text_of(rows), rows, each, settings)
+    settled = settled_temperature(model, data, text_of(apart), apart)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().numpy().astype(np.float16) for k, v in models["final"].free.items()}, FOLDER / "delta.safetensors")
+    save_file({k: v.detach().numpy().astype(np.float16) for k, v in model.free.items()}, FOLDER / "delta.safetensors")
     write_card(files.weights_digest, files.tokenizer_digest, settings, settled, everything)
 
 
@@ -145,16 +140,21 @@ def write_card(weights: str, tokenizer: str, settings: Settings, settled: dict[s
         "reads": {"tokens": TOKENS, "layers": [FIRST, LAST], "int8": True}, "settings": {k: getattr(settings, k) for k in settings.__slots__},
         "sensitivity": None, "specificity": None, "data": SOURCES,
         "error_is": "sensitivity to compliance and specificity on replies_compliance, questions held out",
-        "limits": "English; reads the first 240 characters of a reply and not the question; short replies and redirections are measured on no human labels.",
+        "limits": LIMITS,
     }  # fmt: skip
     path = FOLDER / "card.json"
     path.write_text(json.dumps(card))
     encoder_reply_grader.cache_clear()
     grader = encoder_reply_grader()
     test = [r for r in everything if held_out(r.question)]
-    found = errors_of(grader, test, sorted({k[0] for k in MASS}), HUMAN)
+    found = errors_of(grader, test, sorted({k[0] for k in WIDER}), HUMAN)
     of = found["held_out"]["compliance"]
-    card |= {**found, "sensitivity": of["sensitivity"], "specificity": of["specificity"], "milliseconds": milliseconds(grader, [r for r in test if r.set in HUMAN][:200])}
+    card |= {
+        **found,
+        "sensitivity": of["sensitivity"],
+        "specificity": of["specificity"],
+        "milliseconds": milliseconds(grader, [r for r in test if r.set in HUMAN][:100]),
+    }
     path.write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
     print(json.dumps({k: [v["balanced_accuracy"], v["sensitivity"], v["specificity"]] for k, v in card["held_out"].items()}, indent=1))
 

@@ -86,7 +86,7 @@ def errors_of(grader: ReplyGrader, rows: Sequence[Row], sets: Sequence[str], hum
     }  # fmt: skip
 
 
-def milliseconds(grader: ReplyGrader, rows: Sequence[Row], rounds: int = 5) -> dict[str, float]:
+def milliseconds(grader: ReplyGrader, rows: Sequence[Row], rounds: int = 3) -> dict[str, float]:
     """CPU and wall milliseconds a reply, one at a time; of `rounds` the best for each reply, so that what else runs counts little."""
     wall, cpu = np.full(len(rows), np.inf), np.full(len(rows), np.inf)
     for _ in range(rounds):
@@ -94,5 +94,10 @@ def milliseconds(grader: ReplyGrader, rows: Sequence[Row], rounds: int = 5) -> d
             w, c = time.perf_counter(), time.thread_time()
             grader.classify(r.question, r.reply)
             wall[i], cpu[i] = min(wall[i], time.perf_counter() - w), min(cpu[i], time.thread_time() - c)
-    named = {"cpu_median": np.median(cpu), "cpu_p95": np.quantile(cpu, 0.95), "wall_median": np.median(wall), "wall_p95": np.quantile(wall, 0.95)}
+    named = {
+        "cpu_median": np.median(cpu),
+        "cpu_p95": np.quantile(cpu, 0.95),
+        "wall_median": np.median(wall),
+        "wall_p95": np.quantile(wall, 0.95),
+    }
     return {k: round(float(v) * 1000, 3) for k, v in named.items()}

@@ -1,7 +1,7 @@
 """The labelled replies that both tiers are trained and measured on, how they are split, and how much each set weighs.
 
 Data, each split by question, a fifth held out: replies_compliance (GPTFuzz, MIT) and replies_refusal_style (MIT), both
-labelled by people; instruction, preference and PandaLM data (Apache-2.0) as further compliance; short refusals, answers and redirections
+labelled by people; instruction data (Apache-2.0) as further compliance, for the encoder preference and PandaLM data (Apache-2.0) too; short refusals, answers and redirections
 made by the grammar in `wording`, split by wording. Left out on purpose: replies_refusal_style's `kind`, which says how a prompt should
 have been answered and not what the reply did; people's propositions about the reply say that.
 """
@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -29,17 +30,25 @@ PROPOSED = ("fully_complies", "partially_complies")
 # how much the rows of a set with one label weigh together: the human sets most, each refusal set more than its answers
 MASS = {
     ("compliance", "complied"): 0.8, ("compliance", "refused"): 1.2, ("refusal_style", "complied"): 0.2, ("refusal_style", "refused"): 0.5,
-    ("instructions", "complied"): 0.3, ("short", "complied"): 0.25, ("short", "refused"): 0.2, ("redirections", "redirected"): 0.15,
-    ("preference", "complied"): 0.1, ("pandalm", "complied"): 0.15,
+    ("instructions", "complied"): 0.4, ("short", "complied"): 0.25, ("short", "refused"): 0.2, ("redirections", "redirected"): 0.15,
 }  # fmt: skip
+# the encoder has room for more kinds of ordinary answers
+WIDER = {**MASS, ("instructions", "complied"): 0.3, ("preference", "complied"): 0.1, ("pandalm", "complied"): 0.15}
 HUMAN = ("compliance", "refusal_style")
 SOURCES = {
     "replies_compliance": "MIT, GPTFuzz; labelled by people",
     "replies_refusal_style": "MIT, openai/safety-rbr-code-and-data; complied where people said that it fully or partially complies",
-    "instructions_demo, preference_demo (chosen)": "Apache-2.0, hiyouga/LLaMA-Factory; all taken as compliance",
-    "ratings_pandalm (first replies)": "Apache-2.0, WeOpenML/PandaLM; all taken as compliance",
+    "instructions_demo": "Apache-2.0, hiyouga/LLaMA-Factory; all taken as compliance",
     "short, redirections": "made by the grammar in recipes/reply_grader, wordings held out; no human labels",
+    "preference_demo (chosen)": "Apache-2.0, hiyouga/LLaMA-Factory; all taken as compliance",
+    "ratings_pandalm (first replies)": "Apache-2.0, WeOpenML/PandaLM; all taken as compliance",
 }
+TAUGHT = tuple(SOURCES)[:4]
+"""What the linear tier is taught with; the encoder with all of them."""
+LIMITS = (
+    "English; reads the first 240 characters of a reply and not the question; short replies and redirections are measured on no human labels; "
+    "the human labels are of whole replies, of which the grader sees the beginning"
+)
 
 
 class Row(NamedTuple):
@@ -115,13 +124,15 @@ def labels_of(rows: list[Row]) -> NDArray[np.int64]:
     return np.array([LABELS.index(r.label) for r in rows], dtype=np.int64)  # type: ignore[arg-type]
 
 
-def weights_of(rows: list[Row], each: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+def weights_of(
+    rows: list[Row], each: NDArray[np.float64] | None = None, mass: Mapping[tuple[str, str], float] = MASS
+) -> NDArray[np.float64]:
     """(rows,) with the mass of each set and label shared among its rows, in proportion to `each`."""
     each = np.ones(len(rows)) if each is None else each
     share: Counter[tuple[str, str]] = Counter()
     for r, e in zip(rows, each, strict=True):
         share[r.set, r.label] += float(e)  # type: ignore[assignment]
-    return np.array([MASS[r.set, r.label] * e / share[r.set, r.label] for r, e in zip(rows, each, strict=True)])
+    return np.array([mass[r.set, r.label] * e / share[r.set, r.label] for r, e in zip(rows, each, strict=True)])
 
 
 def data_digest(rows: list[Row]) -> str:

@@ -81,7 +81,9 @@ class Tuned:
         b, n, width = x.shape
         q, k, v = (self._linear(x, f"{name}.{p}").view(b, n, HEADS, -1).transpose(1, 2) for p in PARTS[:3])
         seen = F.scaled_dot_product_attention(q, k, v, attn_mask=keep[:, None, None, :])
-        x = self._norm(x + self._linear(seen.transpose(1, 2).reshape(b, n, width), f"{name}.{PARTS[3]}"), f"{name}.attention.output.LayerNorm")
+        x = self._norm(
+            x + self._linear(seen.transpose(1, 2).reshape(b, n, width), f"{name}.{PARTS[3]}"), f"{name}.attention.output.LayerNorm"
+        )
         wide = F.gelu(self._linear(x, f"{name}.{PARTS[4]}"))
         return self._norm(x + self._linear(wide, f"{name}.{PARTS[5]}"), f"{name}.output.LayerNorm")
 
@@ -116,7 +118,13 @@ def _batches(at: NDArray[np.int64], size: int, chance: np.random.Generator, text
 
 
 def fit_tuned(
-    model: Tuned, data: Ragged, text: NDArray[np.int64], label: NDArray[np.int64], weight: NDArray[np.float64], settings: Settings, told: Any
+    model: Tuned,
+    data: Ragged,
+    text: NDArray[np.int64],
+    label: NDArray[np.int64],
+    weight: NDArray[np.float64],
+    settings: Settings,
+    told: Any,
 ) -> None:
     """Trains `model` on rows (text's number, label, weight). told(epoch, mean loss) after each epoch."""
     chance, torch_chance = np.random.default_rng(settings.seed), torch.Generator().manual_seed(settings.seed)

@@ -84,7 +84,12 @@ def powered_difference(
 
 
 def _powered(
-    judged: Sequence[float | None], labels: Sequence[float | None], clusters: Sequence[str], level: float, span: tuple[float, float], bounds: Bounds
+    judged: Sequence[float | None],
+    labels: Sequence[float | None],
+    clusters: Sequence[str],
+    level: float,
+    span: tuple[float, float],
+    bounds: Bounds,
 ) -> PoweredBounds:
     n = len(judged)
     known = [i for i, y in enumerate(labels) if y is not None]
@@ -111,7 +116,9 @@ def _part(
     own = [i for i in rows if labels[i] is not None]
     if not own:  # nobody looked: the judge's word as the estimate, all that is possible as the bounds
         return _Part(rows, own, len(rows) / len(judged), sum(span) / 2 if verdict is None else verdict, *span)
-    return _Part(rows, own, len(rows) / len(judged), *bounds([y for i in own if (y := labels[i]) is not None], [clusters[i] for i in own], level))
+    return _Part(
+        rows, own, len(rows) / len(judged), *bounds([y for i in own if (y := labels[i]) is not None], [clusters[i] for i in own], level)
+    )
 
 
 def _mover(parts: Sequence[_Part], clusters: Sequence[str], n: int, level: float) -> tuple[float, float]:

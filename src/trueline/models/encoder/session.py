@@ -84,7 +84,12 @@ def _build(path: Path, files: EncoderFiles, layers: Sequence[int], delta: Mappin
 
 
 def open_encoder(
-    files: EncoderFiles, layers: Sequence[int], *, delta: Mapping[str, NDArray[Any]] | None = None, delta_digest: str = "", int8: bool = True
+    files: EncoderFiles,
+    layers: Sequence[int],
+    *,
+    delta: Mapping[str, NDArray[Any]] | None = None,
+    delta_digest: str = "",
+    int8: bool = True,
 ) -> OnnxEncoder:
     """The encoder of these files, its weights changed by `delta` (`delta_digest` names it). Raises `DataError` where onnxruntime is
     absent or the cache cannot be written."""
@@ -99,7 +104,9 @@ def open_encoder(
         if not path.exists():
             _build(path, files, layers, delta or {}, int8)
     except OSError as e:
-        raise DataError(f"the encoder's graph cannot be written ({e})", remedy="set XDG_CACHE_HOME to a folder with 150 MB to spare") from None
+        raise DataError(
+            f"the encoder's graph cannot be written ({e})", remedy="set XDG_CACHE_HOME to a folder with 150 MB to spare"
+        ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
