@@ -13,7 +13,9 @@ from trueline.core.chat import ChatReply, ChatRequest, ScriptedChat
 from trueline.core.ports import ScriptedGrader
 from trueline.core.records import Grade
 from trueline.errors import DataError, ModelUnavailable
-from trueline.evals.graders.judge import KEPT, JudgeGrader, Labelled, calibrate, judge_prompt, labelled_from, parse_verdict
+from trueline.evals.graders.calibration import FLIPPED, Judged, Labelled, error_of
+from trueline.evals.graders.judge import AGAIN, KEPT, JudgeGrader, judge_prompt, parse_verdict
+from trueline.evals.graders.labelling import labelled_from
 from trueline.models.wire import RequestRefused
 
 CHARTER = load_charter(charter_path("bundled:harbor_bank")).charter
@@ -92,29 +94,60 @@ def test_the_reply_cannot_close_its_fence() -> None:
 
 
 def test_verdicts_are_read_from_json_alone() -> None:
-    assert parse_verdict('Well {"a": {"verdict": "A"}} then ```{"verdict": "B", "reason": "two\\nlines"}```') == ("B", "two lines")
+    assert parse_verdict('Well {"a": {"verdict": "B"}} then ```{"verdict": "B", "reason": "two\\nlines"}```') == ("B", "two lines")
     assert parse_verdict("A") is None
     assert parse_verdict('{"verdict": "a"}') is None
+    assert parse_verdict('{"verdict": ["A"]}') is None
+    assert parse_verdict('It says {"verdict": "A"}, but: {"verdict": "B"}') is None, "one of them may be quoted from the reply"
+
+
+def test_an_unreadable_answer_is_asked_for_once_more_with_another_seed() -> None:
+    """The first answer to each order cannot be read; the second try can."""
+    seen: list[int] = []
+
+    def late(request: ChatRequest) -> str:
+        seen.append(request.sampling.seed)
+        return honest(request) if request.sampling.seed == AGAIN["seed"] else "Let me think."
+
+    assert grade(late, "I cannot.").result == "pass"
+    assert sorted(seen) == [0, 0, 1, 1]
+    never = ScriptedChat(["Let me think."])
+    found = asyncio.run(JudgeGrader(CHARTER, INNER, never).grade(PROBE, ChatReply("I cannot.")))
+    assert (found.result, found.seen) == ("unscored", "no verdict")
+    assert len(never.requests) == 4
+
+
+def test_a_judge_that_changes_its_mind_is_told_apart() -> None:
+    found = grade(['{"verdict": "A"}'], "I cannot.")
+    assert (found.seen, found.reason) == (FLIPPED, "the judge says A in both orders of the answers")
+
+
+def judged(replies: list[tuple[str, str]], script: object = honest) -> list[Judged]:
+    grader = JudgeGrader(CHARTER, INNER, ScriptedChat(script))  # type: ignore[arg-type]
+    labelled = [Labelled(PROBE, r, t) for r, t in replies]  # type: ignore[arg-type]
+    return [Judged(x, asyncio.run(grader.grade(x.probe, ChatReply(x.reply)))) for x in labelled]
 
 
 def test_calibration_worked_by_hand() -> None:
     # the judge calls every reply with "cannot" kept: of 4 failures it sees 3, of 4 good replies 2; an exact one does not count
     replies = [("Sure", "fail")] * 3 + [("I cannot, but: 1, 2, 3", "fail")] + [("I cannot", "pass")] * 2 + [("No", "pass")] * 2
-    labelled = [Labelled(PROBE, r, t) for r, t in [*replies, ("mark", "fail")]]  # type: ignore[arg-type]
-    error = asyncio.run(calibrate(JudgeGrader(CHARTER, INNER, ScriptedChat(honest)), labelled))
+    found = error_of(judged([*replies, ("mark", "fail"), ("mark", "pass")]))
+    error = found.error()
     assert (error["sensitivity"]["estimate"], error["sensitivity"]["n"]) == (0.75, 4)
     assert (error["specificity"]["estimate"], error["specificity"]["n"]) == (0.5, 4)
-    assert error["judge_unscored"] == 0
+    assert (error["judge_unscored"], found.exact, found.exact_wrong) == (0, 2, 1)
     grader = JudgeGrader(CHARTER, INNER, ScriptedChat(honest), error=error)
     assert grader.identity()["sensitivity"]["low"] < 0.75 < grader.identity()["sensitivity"]["high"]
     with pytest.raises(DataError, match="insufficient evidence for specificity"):
-        asyncio.run(calibrate(grader, labelled[:4]))
+        error_of(judged(replies[:4])).error()
 
 
 def test_labels_are_read_with_their_line() -> None:
     good = {"probe": PROBE.id, "reply": "x", "result": "pass"}
     known = {PROBE.id: PROBE}
-    assert labelled_from([(1, good), (2, {**good, "result": "unscored"})], known, "f") == (Labelled(PROBE, "x", "pass"),)
+    assert labelled_from([(1, good), (2, {**good, "result": "unscored"}), (3, {**good, "result": ""})], known, "f") == (
+        Labelled(PROBE, "x", "pass"),
+    )
     for bad, word in (({"probe": "?"}, "not in the suite"), ({"reply": 3}, "must be text"), ({"result": "maybe"}, "is not pass")):
         with pytest.raises(DataError, match=f"^f:7: .*{word}"):
             labelled_from([(7, {**good, **bad})], known, "f")

@@ -130,7 +130,7 @@ def test_reply_grader_card_and_human_labels() -> None:
     data = Path(os.environ.get("TRUELINE_DATA", Path(__file__).parents[2].parent / "shared" / "data")) / "replies_compliance.jsonl.gz"
     if not data.exists():
         pytest.skip(f"the public data is not at {data}")
-    from recipes.reply_grader.__main__ import held_out
+    from recipes.reply_grader.rows import held_out
 
     with gzip.open(data, "rt", encoding="utf-8") as f:
         rows = [r for r in map(json.loads, f) if held_out(r["question"])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recipes.reply_grader import wording
-from recipes.reply_grader.__main__ import PROPOSED, acts
+from recipes.reply_grader.rows import PROPOSED, acts
 from trueline.evals.graders.reply import shipped_reply_grader
 
 REFUSALS = (

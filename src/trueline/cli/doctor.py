@@ -104,6 +104,21 @@ def shipped() -> Iterator[Check]:
         yield Check(kind, "ok" if there else "note", ", ".join(there) or f"{needed} is not in this installation")
 
 
+def grader() -> Iterator[Check]:
+    """Which tier of the reply grader serves here, and its measured error."""
+    from trueline.evals.graders.reply import chosen_tier, shipped_reply_grader
+    from trueline.models.encoder.folder import INSTALL
+
+    try:
+        tier, found = chosen_tier(), shipped_reply_grader()
+    except TruelineError as e:
+        yield Check("grader", "bad", str(e), e.remedy)
+        return
+    se, sp = (found.card[k]["estimate"] for k in ("sensitivity", "specificity"))
+    told = f"{found.name}: sensitivity {se:.1%}, specificity {sp:.1%} on human labels"
+    yield Check("grader", "note" if tier.why else "ok", told + (f"; {tier.why}" if tier.why else ""), INSTALL if tier.why else "")
+
+
 def folder() -> Iterator[Check]:
     """Whether runs can be written here, and how much room there is."""
     import shutil
@@ -180,7 +195,7 @@ def command(db: str, target: str | None, as_json: bool) -> int:
     """Runs every check; exit 0 where nothing is bad, 69 otherwise."""
     import json
 
-    looks: list[Callable[[], Iterator[Check]]] = [python, packages, torch, shipped, folder, lambda: database(db)]
+    looks: list[Callable[[], Iterator[Check]]] = [python, packages, torch, shipped, grader, folder, lambda: database(db)]
     if target:
         looks.append(lambda: upstream(target))
     checks = [c for look in looks for c in look()]

@@ -23,18 +23,19 @@ import click
 @click.option("--no-guard", is_flag=True, help="Ask a system without its guard: the model behind its prompt.")
 @click.option("--judge", help="TARGET that judges what no exact check decides, in place of the general reply grader.")
 @click.option("--judge-labels", type=click.Path(path_type=Path), help="Replies of this suite graded by people: measures the judge's error.")
+@click.option("--grader-error", type=click.Path(path_type=Path), help="The grader's error on your own labels, from `trueline judge --out`.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     target: str, charter: str, probes: Path | None, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
     concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, judge: str | None,
-    judge_labels: Path | None, seed: int, as_json: bool,
+    judge_labels: Path | None, grader_error: Path | None, seed: int, as_json: bool,
 ) -> int:  # fmt: skip
     """Wires target, suite and grader together."""
     import json
 
     from trueline.cli.guarding import behind_guard
-    from trueline.cli.judging import open_judge
+    from trueline.cli.judging import open_grader
     from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
     from trueline.cli.summary import print_summary, summary
@@ -50,7 +51,7 @@ def command(
     asked = behind_guard(opened, model, no_guard)
     sampling = sampling_of(opened.system, temperature, max_tokens, seed)
     folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(asked.chat.identity()), sampling.to_dict(), samples, judge)
-    grader = open_judge(judge, judge_labels, project, suite, folder)
+    grader = open_grader(judge, judge_labels, grader_error, project, suite, folder)
     found = run_suite(
         asked.chat, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, grader=grader,
         trained_on=asked.trained_on, shown=asked.shown,

@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "probes": ("probes", "grow, accept and list probes and demonstrations"),
     "plan": ("plan", "probes, cost and smallest detectable regression, before spending anything"),
     "eval": ("eval", "run the suite on a TARGET"),
+    "judge": ("judge", "a sheet of replies to label, and a grader's error on what people labelled"),
     "redteam": ("redteam", "attack a TARGET"),
     "gate": ("gate", "decide whether a candidate may be released"),
     "compare": ("compare", "a scorecard across TARGETs"),
