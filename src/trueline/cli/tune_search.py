@@ -130,7 +130,7 @@ def _few_shots(space: Space, plan: Plan) -> list[Prompt]:
         names = space.spread(n, Random(f"shots|{plan.seed}")) if n <= plan.shots else ()
         if len(names) == n:
             made = space.fitted(replace(space.plain(plan.budget).choice, shots=names))
-            out += [made] if made is not None and made.shots and made.tokens <= plan.budget else []
+            out += [made] if made is not None and made.shots else []
     return list({p.digest: p for p in out}.values())
 
 
@@ -154,7 +154,7 @@ async def searched(
     if few:
         say(f"few-shots: worst margin {100 * few[0].score.margin:+.1f} points ({few[0].score.worst}), {few[0].prompt.tokens} tokens")
     smallest = space.count(space.plain(plan.budget).text.splitlines()[0])
-    shorter = [space.plain(b) for b in (plan.budget // 2, plan.budget // 4) if b >= smallest]
+    shorter = [p for b in (plan.budget // 2, plan.budget // 4) if b >= smallest and not (p := space.plain(b)).choice.left_out & space.hard]
     best = await search.run([plain.prompt, *(t.prompt for t in few[:2]), *shorter])
     ours, theirs = await book.results(best.prompt, ()), await book.results(plain.prompt, ())
     b = moved(ours, theirs, dev)

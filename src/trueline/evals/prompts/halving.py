@@ -116,9 +116,10 @@ class Tried:
     score: Score
 
     @property
-    def key(self) -> tuple[float, int, str]:
-        """Sorts the best first: the larger worst margin, then the shorter prompt."""
-        return -round(self.score.margin, 9), self.prompt.tokens, self.prompt.digest
+    def key(self) -> tuple[tuple[float, ...], int, str]:
+        """Sorts the best first: the larger worst margin, where it is the same the larger next one, and so on; then the shorter prompt. Without
+        the next ones a measure that no prompt moves would leave the search blind for all others, and it would throw out the rules."""
+        return tuple(-round(m, 9) for m in self.score.margins), self.prompt.tokens, self.prompt.digest
 
 
 @dataclass(slots=True)

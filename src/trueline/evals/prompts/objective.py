@@ -28,12 +28,13 @@ def aims(rule: GateRule) -> dict[Measure, float]:
 @dataclass(frozen=True, slots=True)
 class Score:
     """`margin`: the least of cap - failure rate over the measures that were asked, as a fraction (negative: above the cap), of the measure
-    `worst`; `rates`: failure rates with unscored replies as failures; n probes."""
+    `worst`; `margins`: those of all measures, the least first; `rates`: failure rates with unscored replies as failures; n probes."""
 
     margin: float
     worst: Measure
     rates: Mapping[Measure, float]
     n: int
+    margins: tuple[float, ...] = ()
 
 
 def score(results: Results, probes: Iterable[Probe], caps: Mapping[Measure, float]) -> Score:
@@ -46,7 +47,8 @@ def score(results: Results, probes: Iterable[Probe], caps: Mapping[Measure, floa
         raise DataError("no probe of a measure with a cap was asked: insufficient evidence", remedy="grow probes of the teach side")
     rates = {m: sum(f) / len(f) for m, f in failed.items()}
     worst = min(rates, key=lambda m: caps[m] - rates[m])
-    return Score(caps[worst] - rates[worst], worst, rates, sum(map(len, failed.values())))
+    margins = tuple(sorted(caps[m] - r for m, r in rates.items()))
+    return Score(caps[worst] - rates[worst], worst, rates, sum(map(len, failed.values())), margins)
 
 
 def moved(ours: Results, theirs: Results, probes: Sequence[Probe], level: float = 0.95) -> PairedBounds | None:

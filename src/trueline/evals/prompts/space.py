@@ -50,7 +50,8 @@ class Prompt:
 
 class Space:
     """Every diff on one charter's compilation. `words`: the wordings of each clause; `demonstrations`: what may be shown (teach side only);
-    `budget` in tokens as `count` counts, over prompt and few-shots."""
+    `budget` in tokens as `count` counts, over prompt and few-shots. A hard principle that the plain compilation holds in that budget is never
+    left out: what may not be traded against helpfulness may not be searched away either."""
 
     def __init__(
         self, charter: Charter, digest: str, words: Mapping[str, Sequence[Word]], demonstrations: Sequence[Demonstration],
@@ -61,7 +62,16 @@ class Space:
         self.words = {c: tuple(words.get(c, ())) for c, _ in self.lines}
         self.known = named(demonstrations)
         kinds = dict.fromkeys((*ORDER, *(d.kind for d in demonstrations)))
+        self._hard: tuple[int, frozenset[str]] | None = None
         self.by_kind = [names for k in kinds if (names := [name_of(d) for d in demonstrations if d.kind == k])]
+
+    @property
+    def hard(self) -> frozenset[str]:
+        """The hard principles that stand in the plain compilation of the budget."""
+        if self._hard is None or self._hard[0] != self.budget:
+            hard = frozenset(p.id for p in self.charter.principles if p.hard)
+            self._hard = self.budget, hard - self.plain(self.budget).choice.left_out
+        return self._hard[1]
 
     def diff(self, c: Choice) -> PromptDiff:
         """The operations of a choice, in the order in which they are applied."""
@@ -95,9 +105,9 @@ class Space:
         return tuple(out)
 
     def fitted(self, c: Choice, spare: frozenset[str] = frozenset()) -> Prompt | None:
-        """The choice within the budget: as long as it is too long, it loses a reminder, then the least important clause that is not in
-        `spare`, then its last example. None where nothing is left to lose."""
-        made = self.prompt(c)
+        """The choice within the budget: as long as it is too long, it loses a reminder, then the least important clause that is neither hard
+        nor in `spare`, then its last example. None where nothing is left to lose."""
+        made, spare = self.prompt(c), spare | self.hard
         while made.tokens > self.budget:
             kept = [name for name, _ in self.lines if name not in c.left_out and name not in spare]
             if c.reminded:
@@ -127,8 +137,8 @@ def _include(c: Choice, space: Space, rng: random.Random) -> Any:
 
 
 def _leave_out(c: Choice, space: Space, rng: random.Random) -> Any:
-    kept = _kept(c, space)
-    return (replace(c, left_out=c.left_out | {rng.choice(kept)}), None) if len(kept) > 1 else None
+    able = [name for name in _kept(c, space) if name not in space.hard]
+    return (replace(c, left_out=c.left_out | {rng.choice(able)}), None) if able else None
 
 
 def _reword(c: Choice, space: Space, rng: random.Random) -> Any:
