@@ -55,12 +55,20 @@ class Tuned:
         return digest_of([self.text, [m.to_dict() for m in self.shots]])
 
 
+def _quoted(value: Any) -> str:
+    """JSON that YAML reads as the same text: it would fold a raw line or paragraph separator, and split an escaped pair of surrogates."""
+    text = json.dumps(value, ensure_ascii=False)
+    for odd in "\u0085\u2028\u2029":
+        text = text.replace(odd, f"\\u{ord(odd):04x}")
+    return text
+
+
 def write_tuned(path: Path, file: TunedFile) -> None:
     """Writes it whole or not at all, an operation a line."""
     head = file.model_dump(exclude={"operations"})
     lines = ["# A diff on the charter's compilation, found by `trueline tune-prompt`. The charter stays the source of truth."]
-    lines += [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
-    rows = [f"  - {json.dumps(op, ensure_ascii=False)}" for op in file.diff.to_list()]
+    lines += [f"{key}: {_quoted(value)}" for key, value in head.items()]
+    rows = [f"  - {_quoted(op)}" for op in file.diff.to_list()]
     lines += ["operations:", *rows] if rows else ["operations: []"]
     beside = path.with_name(path.name + ".part")
     beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
