@@ -8,7 +8,7 @@ import pytest
 
 from trueline.charter.schema import GateRule
 from trueline.charter.turns import Message
-from trueline.cli.compare import scorecard
+from trueline.cli.compare_card import scorecard
 from trueline.cli.measuring import evaluation_folder
 from trueline.core.chat import ChatRequest, Sampling, ScriptedChat
 from trueline.core.evaluations import Evaluation, GradedReply

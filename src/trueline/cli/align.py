@@ -137,9 +137,10 @@ def _system(run: Any, model: str) -> None:
     def quoted(text: str) -> str:
         return json.dumps(text, ensure_ascii=False)  # YAML reads an escaped pair of surrogates as two broken characters
 
+    prompt, shots = (f"tuned:{run.tuned}", 0) if run.tuned else (run.prompt, len(run.shots) // 2)  # a diff names its few-shots itself
     lines = [
-        "system: 1", f"model: {quoted(name)}", f"charter: {quoted(_charter_of(run))}", f"prompt: {quoted(run.prompt)}",
-        f"few_shots: {len(run.shots) // 2}", f"temperature: {run.file.evaluate.temperature}", f"max_tokens: {run.file.evaluate.max_tokens}", "guard: true",
+        "system: 1", f"model: {quoted(name)}", f"charter: {quoted(_charter_of(run))}", f"prompt: {quoted(prompt)}",
+        f"few_shots: {shots}", f"temperature: {run.file.evaluate.temperature}", f"max_tokens: {run.file.evaluate.max_tokens}", "guard: true",
     ]  # fmt: skip
     (run.out / "system.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

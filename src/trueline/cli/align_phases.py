@@ -36,7 +36,7 @@ Stage = SftStage | DpoStage | PolicyStage
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An alignment run with everything that was read before it began."""
+    """An alignment run with everything that was read before it began; `tuned`: the diff on the prompt that a search found, beside it."""
 
     path: Path
     file: RunFile
@@ -46,6 +46,7 @@ class Run:
     prompt: str
     shots: tuple[Message, ...]
     say: Say
+    tuned: str | None = None
 
     def named(self, name: str | None) -> Path | None:
         """A file of the run file, by name."""

@@ -1,4 +1,5 @@
-"""For a TARGET that cannot be trained: search prompt budget and few-shots on teach probes, under a bounded number of requests."""
+"""For a TARGET that cannot be trained: the search of `tune-prompt` over the run file's budgets and few-shots, under a bounded number of
+requests. With `requests` it goes on from the best of them to other wordings, orders and examples."""
 
 from __future__ import annotations
 
@@ -6,78 +7,81 @@ import asyncio
 import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 
-from trueline.charter.compile.prompt import count_words, system_prompt
-from trueline.charter.compile.shots import few_shots
-from trueline.charter.digests import digest_of
+from trueline.charter.compile.tuned_file import write_tuned
 from trueline.charter.probes import Probe
 from trueline.charter.turns import Message
 from trueline.cli.align_phases import Run
 from trueline.cli.progress import bar
 from trueline.cli.project import Project
 from trueline.cli.targets import Target
+from trueline.cli.tune_search import CACHE, JOURNAL, Outcome, Plan, asker, file_of, search_key, space_of, whole_size
 from trueline.errors import DataError
-from trueline.evals.runner import evaluate
-from trueline.evals.suites import freeze
-from trueline.models.cached import CachedChat
-from trueline.models.patient import PatientChat
-from trueline.models.system import SystemChat
-from trueline.train.runfile import SearchStage
+from trueline.evals.prompts.halving import Book, Search, development
+from trueline.evals.prompts.objective import aims
+from trueline.evals.prompts.space import MOST_SHOTS, Choice, Prompt, Space
+from trueline.train.runfile import SearchStage, beside
+
+TUNED = "prompt.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A prompt and shots, with its failure rate on the teach probes (unscored counted as failed)."""
+    """The prompt and few-shots that were found."""
 
-    budget: int | None
-    shots: int
     prompt: str
     examples: tuple[Message, ...]
-    failed: float
 
 
 def teach_probes(project: Project, most: int) -> tuple[Probe, ...]:
-    """At most so many probes of the teach side, chosen by digest. Raises `DataError` where there is none."""
-    pool = sorted((p for p in project.probes if p.side == "teach"), key=lambda p: digest_of(p.id))
+    """At most about so many probes of the teach side, the measures that have a cap in equal parts. Raises `DataError` where there is none."""
+    caps = aims(project.loaded.charter.gate)
+    pool = [p for p in project.probes if p.side == "teach" and p.measure in caps]
     if not pool:
         raise DataError("the search needs probes of the teach side, got none", remedy="grow some with `trueline probes grow`")
-    return tuple(pool[:most])
+    return development(pool, most, 0)
+
+
+def _first(run: Run, stage: SearchStage, space: Space) -> list[tuple[str, Prompt]]:
+    """Every budget with every number of few-shots, named."""
+    out = []
+    for budget, n in itertools.product(stage.budgets, stage.few_shots):
+        plain = space.plain(budget) if budget is not None else space.prompt(Choice())
+        shots = space.spread(n, Random(f"shots|{run.file.seed}"))
+        out.append((f"budget {budget or 'all'}, {n} shots", space.prompt(replace(plain.choice, shots=shots))))
+    return out
 
 
 def search(run: Run, stage: SearchStage, target: Target, folder: Path) -> Candidate:
-    """Tries every combination on the same teach probes; the fewest failures win, then the shorter prompt."""
-    suite = freeze(teach_probes(run.project, stage.probes))
-    charter = run.project.loaded.charter
-    combinations = list(itertools.product(stage.budgets, stage.few_shots))
-    tried: list[Candidate] = []
+    """Tries every combination on the same teach probes; the best worst margin under the caps wins, then the shorter prompt. Writes the diff
+    that was found, `prompt.yaml`, and closes the target."""
+    dev, project = teach_probes(run.project, stage.probes), run.project
+    space = space_of(project, target, whole_size(project, target))
+    first = _first(run, stage, space)
+    space.budget = max(p.tokens for _, p in first)
+    plan = Plan(run.sampling(), space.budget, stage.requests or 0, len(dev), 8, MOST_SHOTS, run.file.seed, run.file.evaluate.concurrency)
+    book = Book(asker(target, project, plan, folder / CACHE), folder / JOURNAL, search_key(project, target, plan))
 
-    async def go() -> None:
-        for i, (budget, shots) in enumerate(combinations):
-            prompt = system_prompt(charter, budget=budget, count=target.count or count_words)
-            examples = few_shots(charter, shots)
-            model = CachedChat(PatientChat(SystemChat(target.chat, prompt, examples)), folder / "cache.sqlite")
-            try:
-                with bar(f"search {i + 1}/{len(combinations)}") as advance:
-                    found = await evaluate(
-                        model, suite, run.project.grader(), charter=run.project.loaded.digest, progress=advance, sampling=run.sampling(),
-                        concurrency=run.file.evaluate.concurrency,
-                    )  # fmt: skip
-            finally:
-                model.forget()
-            failed = sum(r.result != "pass" for r in found.rows) / len(found.rows)
-            tried.append(Candidate(budget, shots, prompt, examples, failed))
-            run.say(f"search: budget {budget or 'all'}, {shots} shots: {100 * failed:.1f} % of {len(found.rows)} teach probes failed")
-
-    async def whole() -> None:
+    async def whole() -> Outcome:
         try:
-            await go()
+            with bar("search") as advance:
+                found = Search(space, book, dev, aims(project.loaded.charter.gate), plan.requests, plan.seed, plan.width, run.say, advance)
+                for name, prompt in first:
+                    results = await book.results(prompt, dev)
+                    failed = sum(results[p.id] != "pass" for p in dev) / len(dev)
+                    run.say(f"search: {name}: {100 * failed:.1f} % of {len(dev)} teach probes failed")
+                best = await found.run([prompt for _, prompt in first])
+                return Outcome(await found.tried(first[0][1], len(dev)), None, best, book.asked, dev, tuple(found.rounds), None)
         finally:
             await target.chat.close()
 
-    asyncio.run(whole())
-    return min(tried, key=lambda c: (c.failed, len(c.prompt), c.shots))
+    outcome = asyncio.run(whole())
+    probes = str(beside(run.path, run.file.data.probes).resolve()) if run.file.data.probes else None
+    write_tuned(folder / TUNED, file_of(outcome, outcome.best, target, project, plan, probes))
+    return Candidate(outcome.best.prompt.text, outcome.best.prompt.shots)
 
 
 def with_prompt(run: Run, best: Candidate) -> Run:
     """The run behind the prompt that was found."""
-    return replace(run, prompt=best.prompt, shots=best.examples)
+    return replace(run, prompt=best.prompt, shots=best.examples, tuned=TUNED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from trueline.core.evaluations import Evaluation
 
 
-@click.command(help="A scorecard across TARGETs (or folders of finished evaluations): failure rates by measure, each against the first.")
-@click.argument("targets", nargs=-1, required=True)
-@click.option("--charter", "-c", required=True, help="Charter file or bundled:NAME.")
+@click.command(
+    help="A scorecard across TARGETs (or folders of finished evaluations): failure rates by measure, each against the first; cost, latency, style of refusing; a sheet of alignment methods."
+)
+@click.argument("targets", nargs=-1)
+@click.option("--charter", "-c", help="Charter file or bundled:NAME (needed, but for --new-sheet).")
 @click.option("--probes", type=click.Path(path_type=Path), help="File of probes (default: probes.jsonl beside the charter).")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder for the evaluations.")
 @click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each probe.")
@@ -26,15 +28,27 @@ if TYPE_CHECKING:
 @click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")
 @click.option("--no-prompt", is_flag=True, help="Ask the bare models, without the charter's prompt.")
 @click.option("--no-guard", is_flag=True, help="Ask systems without their guards: the models behind their prompts.")
+@click.option(
+    "--price", "prices", multiple=True, help="Price of a million tokens as IN/OUT, once for each TARGET in order; - where not known."
+)
+@click.option(
+    "--sheets", multiple=True, type=click.Path(path_type=Path), help="A provider sheet that you filled in; give it once for each."
+)
+@click.option("--new-sheet", type=click.Path(path_type=Path), help="Write an empty provider sheet to this file, and nothing else.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Also write the scorecard to this Markdown file.")
+@click.option("--html", type=click.Path(path_type=Path), help="Also write the scorecard to this HTML file.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scorecard as JSON.")
 def command(
-    targets: tuple[str, ...], charter: str, probes: Path | None, out: Path, samples: int, temperature: float, max_tokens: int,
-    limit: int | None, concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, seed: int, as_json: bool,
+    targets: tuple[str, ...], charter: str | None, probes: Path | None, out: Path, samples: int, temperature: float, max_tokens: int,
+    limit: int | None, concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool,
+    prices: tuple[str, ...], sheets: tuple[Path, ...], new_sheet: Path | None, markdown: Path | None, html: Path | None, seed: int,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Evaluates what is not evaluated yet, then sets side by side."""
     import json
 
+    from trueline.cli.compare_card import columns_of, prices_for, print_card, scorecard, sheet_entries
     from trueline.cli.guarding import behind_guard, has_guard
     from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
@@ -42,9 +56,19 @@ def command(
     from trueline.data.evaluations import MANIFEST, read_evaluation
     from trueline.errors import TargetError
     from trueline.evals.suites import suite_for
+    from trueline.report.provider_sheet import read_sheet
+    from trueline.report.scorecard_page import markdown as as_markdown
+    from trueline.report.scorecard_page import page
 
+    if new_sheet is not None:
+        return _new_sheet(new_sheet, targets, as_json)
     if len(targets) < 2:
         raise TargetError("one TARGET is nothing to compare", remedy="give two or more")
+    if charter is None:
+        raise TargetError("no charter to compare by", remedy="give it with --charter")
+    costs = prices_for(prices, targets)
+    for sheet in sheets:
+        read_sheet(sheet)  # a sheet that cannot be read is said before anything is asked
     given = options_given()
     project = open_project(charter, probes)
     suite = suite_for(project.loaded.charter, project.probes, limit=limit)
@@ -74,10 +98,31 @@ def command(
             card["notes"].append(f"{text} was evaluated under charter {e.charter[:12]}, this one is {project.loaded.digest[:12]}")
         if not e.complete:
             card["notes"].append(f"the evaluation in {text} was interrupted; run the same `trueline eval` again, it resumes")
+    columns, entries = columns_of(targets, found, costs), sheet_entries(sheets, targets, found)
+    for path, written in ((markdown, as_markdown), (html, page)):
+        if path is not None:
+            path.write_text(written(f"{project.loaded.charter.name}: scorecard", card, columns, entries), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps(card, ensure_ascii=False))
+        told = {"columns": [c.to_dict() for c in columns], "sheets": [[e.to_dict() for e in s] for s in entries]}
+        click.echo(json.dumps({**card, **told}, ensure_ascii=False))
     else:
-        _print(card)
+        print_card(card, columns, entries, bool(sheets))
+    return 0
+
+
+def _new_sheet(path: Path, targets: tuple[str, ...], as_json: bool) -> int:
+    """Writes the empty template; never overwrites a file."""
+    import json
+    import shutil
+
+    from trueline.errors import DataError
+
+    if targets:
+        raise DataError("--new-sheet compares nothing, got a TARGET", remedy="give the file alone")
+    if path.exists():
+        raise DataError("this file is there already", remedy="choose another name", file=path)
+    shutil.copyfile(Path(__file__).parent.parent / "shipped" / "templates" / "provider-sheet.yaml", path)
+    click.echo(json.dumps({"written": str(path)}) if as_json else f"wrote {path}: fill in what you can support with a link")
     return 0
 
 
@@ -85,68 +130,3 @@ def _system(text: str) -> SystemFile | None:
     from trueline.cli.targets import read_system
 
     return read_system(Path(text)) if text.endswith((".yaml", ".yml")) else None
-
-
-def _against(first: Evaluation, other: Evaluation, measure: str, origin: str) -> dict[str, Any] | None:
-    """Paired difference of failure rates (positive: worse than the first) with one-sided 95 % bounds, over pairs scored on both sides."""
-    from trueline.algos.stats.paired import paired_bounds
-
-    mine = [r for r in first.rows if r.measure == measure and r.origin == origin and r.result != "unscored"]
-    before = {(r.probe, r.sample): r for r in mine}
-    pairs = [(r, before[r.probe, r.sample]) for r in other.rows if (r.probe, r.sample) in before and r.result != "unscored"]
-    if not pairs:
-        return None
-    moved = [float(a.result == "fail") - float(b.result == "fail") for a, b in pairs]
-    b = paired_bounds(moved, [a.cluster for a, _ in pairs])
-    return {"difference": round(b.difference, 4), "lower": round(b.lower, 4), "upper": round(b.upper, 4), "pairs": b.n}
-
-
-def scorecard(names: tuple[str, ...], evaluations: list[Evaluation]) -> dict[str, Any]:
-    """By measure and target: failure rate with its interval, and the paired difference to the first where the two are comparable."""
-    from trueline.cli.summary import summary
-    from trueline.gate.validity import differing
-
-    first, sums = evaluations[0], [summary(e) for e in evaluations]
-    measures: dict[str, list[dict[str, Any] | None]] = {}
-    for measure in dict.fromkeys(m for s in sums for m in s):
-        row: list[dict[str, Any] | None] = []
-        for e, s in zip(evaluations, sums, strict=True):
-            known = s.get(measure)
-            if known is not None and e is not first and not differing(first, e):
-                plain = measure.removesuffix(" (written)")
-                known = {**known, "against_first": _against(first, e, plain, "grown" if plain == measure else "written")}
-            row.append(known)
-        measures[measure] = row
-    notes = [
-        f"{name} differs from {names[0]} in {', '.join(why)}: the columns are not comparable"
-        for name, e in zip(names[1:], evaluations[1:], strict=True)
-        if (why := differing(first, e))
-    ]
-    return {"targets": list(names), "replies": [len(e.rows) for e in evaluations], "measures": measures, "notes": notes}
-
-
-def _print(card: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="failure rates, 95 % intervals; difference to the first with one-sided 95 % bounds", title_justify="left")
-    table.add_column("measure")
-    for name, n in zip(card["targets"], card["replies"], strict=True):
-        table.add_column(f"{name[-40:]}\n{n} replies")
-    for measure, row in card["measures"].items():
-        table.add_row(measure, *(_cell(c) for c in row))
-    Console(width=None if Console().is_terminal else 160).print(table)
-    for note in card["notes"]:
-        click.echo(f"note: {note}", err=True)
-
-
-def _cell(row: dict[str, Any] | None) -> str:
-    if row is None:
-        return "·"
-    if row["failed"] is None:
-        return f"not enough, {row['unscored']} unscored"
-    text = f"{100 * row['failed']:.1f} % ({100 * row['low']:.1f}-{100 * row['high']:.1f}) n {row['n']}"
-    against = row.get("against_first")
-    if against:
-        text += f"\n{100 * against['difference']:+.1f} ({100 * against['lower']:+.1f} to {100 * against['upper']:+.1f})"
-    return text + (f"\n{row['unscored']} unscored" if row["unscored"] else "")

@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "a scorecard across TARGETs"),
     "align": ("align", "train (or search the prompt) by stages, evaluate before and after, gate"),
     "train": ("train", "one training stage"),
+    "tune-prompt": ("tune_prompt", "search wording and few-shots of the compiled prompt; say which level is enough"),
     "serve": ("serve", "the gateway and the console"),
     "incidents": ("incidents", "bring in what other scanners found"),
     "ratings": ("ratings", "import, export and agreement of human ratings"),

@@ -10,13 +10,14 @@ from typing import Any
 
 from trueline.charter.compile.prompt import CompiledPrompt, compile_prompt, count_words
 from trueline.charter.compile.shots import few_shots
+from trueline.charter.compile.tuned_file import Tuned, compiled, read_tuned
 from trueline.charter.compile.written import kinds_of
 from trueline.charter.parse import LoadedCharter, load_charter
 from trueline.charter.probe_files import probes_beside, read_probes
 from trueline.charter.probes import Probe
 from trueline.charter.shipped import charter_path
 from trueline.charter.turns import Message
-from trueline.cli.targets import Target, charter_of
+from trueline.cli.targets import SystemFile, Target, charter_of
 from trueline.core.chat import ChatModel
 from trueline.errors import SuiteError
 from trueline.evals.graders.charter_grader import CharterGrader
@@ -87,9 +88,22 @@ def dressed(project: Project, target: Target, budget: int | None, shots: int, ba
     if system is not None:
         project = Project(load_charter(charter_path(charter_of(target, system))), ())
         budget, shots, bare = system.prompt_budget, system.few_shots, system.prompt == "none"
+        if system.tuned is not None:
+            made = tuned_of(Path(target.text), system)
+            return SystemChat(target.chat, made.text, made.shots), None
         if system.prompt not in ("compiled", "none"):
             return SystemChat(target.chat, system.prompt, few_shots(project.loaded.charter, shots)), None
     if bare:
         return target.chat, None
     compiled, examples = project.prompt(target, budget, shots)
     return SystemChat(target.chat, compiled.text, examples), compiled
+
+
+def tuned_of(path: Path, system: SystemFile) -> Tuned:
+    """The prompt and few-shots of a system.yaml (at `path`) that names a tuned prompt. Raises `CharterError` where they are not what was measured."""
+    assert system.tuned is not None
+    place = path.parent / system.tuned
+    file = read_tuned(place)
+    charter = system.charter if system.charter.startswith("bundled:") else str(path.parent / system.charter)
+    project = open_project(charter, place.parent / file.probes if file.probes else None)
+    return compiled(file, project.loaded, project.probes, place)

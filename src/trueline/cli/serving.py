@@ -61,6 +61,7 @@ def open_upstream(target: str, project: Project, *, name: str | None, budget: in
     Raises `TargetError`, `ModelError`."""
     from trueline.charter.compile.prompt import compile_prompt
     from trueline.charter.compile.shots import few_shots
+    from trueline.cli.project import tuned_of
     from trueline.cli.targets import open_target
     from trueline.models.openai_chat import OpenAIChat
     from trueline.models.system import SystemChat
@@ -84,7 +85,11 @@ def open_upstream(target: str, project: Project, *, name: str | None, budget: in
         budget = max(context // 2, 1)  # the other half is for the conversation
     compiled = compile_prompt(charter, budget=budget)
     prompt = compiled.text if system is None or system.prompt == "compiled" else "" if system.prompt == "none" else system.prompt
-    behind = SystemChat(chat, prompt, few_shots(charter, system.few_shots if system else 0))
+    shots = few_shots(charter, system.few_shots if system else 0)
+    if system is not None and system.tuned is not None:
+        tuned = tuned_of(Path(target), system)
+        prompt, shots = tuned.text, tuned.shots
+    behind = SystemChat(chat, prompt, shots)
     weights = {"weights": engine.ready.get("weights")} if engine else {}
     short = name or re.sub(r"^(openai|anthropic|bundled|hf):", "", inside).partition("@")[0].rstrip("/").rsplit("/", 1)[-1]
     return Upstream(behind, short, {**behind.identity(), **weights}, sampling, engine, compiled.left_out, prompt)

@@ -17,7 +17,8 @@ from trueline.errors import RunFileError, TargetError
 
 
 class SystemFile(BaseModel):
-    """What ships: model + prompt + few-shots + guard + sampling. `prompt`: compiled | none | the text itself."""
+    """What ships: model + prompt + few-shots + guard + sampling. `prompt`: compiled | none | tuned:FILE (a diff beside this file, from
+    `trueline tune-prompt`) | the text itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -30,6 +31,11 @@ class SystemFile(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     max_tokens: Annotated[int, Field(ge=1)] = 128
     guard: bool = True
+
+    @property
+    def tuned(self) -> str | None:
+        """The file of the diff on the compiled prompt that it names, or None."""
+        return self.prompt.removeprefix("tuned:").strip() if self.prompt.startswith("tuned:") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,12 @@ def read_system(path: Path) -> SystemFile:
     """Reads a system.yaml. Raises `RunFileError` (file:line)."""
     from trueline.charter.parse import read_yaml, validate
 
-    return validate(read_yaml(path, RunFileError), SystemFile, path, RunFileError)
+    system = validate(read_yaml(path, RunFileError), SystemFile, path, RunFileError)
+    for name in ("few_shots", "prompt_budget"):
+        if system.tuned is not None and getattr(system, name):
+            what = f"{name} has no effect with a tuned prompt, which names its few-shots and clauses itself"
+            raise RunFileError(what, remedy="remove it", file=path, line=_line(path, name))
+    return system
 
 
 def charter_of(target: Target, system: SystemFile) -> str:

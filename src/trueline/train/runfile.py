@@ -138,12 +138,14 @@ class PolicyStage(Part):
 
 
 class SearchStage(Part):
-    """For a TARGET that cannot be trained: prompt budgets and numbers of few-shots to try, on at most `probes` teach probes."""
+    """For a TARGET that cannot be trained: prompt budgets and numbers of few-shots to try, on at most `probes` teach probes; `requests`: go on
+    from the best of them to other wordings, orders and examples, with so many requests in all (null: the combinations alone)."""
 
     method: Literal["search"]
     budgets: tuple[Count | None, ...] = (64, 256, None)
     few_shots: tuple[Annotated[int, Field(ge=0, le=64)], ...] = (0, 4)
     probes: Count = 100
+    requests: Count | None = None
 
 
 class EvaluatePart(Part):
