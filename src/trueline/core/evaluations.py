@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from trueline.charter.probes import Kind, Measure, Origin
@@ -60,7 +60,7 @@ class GradedReply:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, one line of `replies.jsonl`."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,14 @@ class Try:
 BUSY = frozenset({"HTTP 429", "HTTP 503", "HTTP 529", "no connection in time"})
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Leave for one try: tokens reserved for what is sent and for the answer."""
+
+    read: int = 0
+    written: int = 0
+
+
 class Pace(Protocol):
     """What decides when the next try may go. Called on one event loop only."""
 
@@ -37,10 +45,10 @@ class Pace(Protocol):
     def timeout(self) -> float | None:
         """Seconds a try may take, None for the client's own."""
 
-    async def before(self, size: int, most: int) -> None:
+    async def before(self, size: int, most: int) -> Turn:
         """Waits for the turn of a try of `size` bytes that may be answered by `most` tokens. May raise to end the request."""
 
-    def after(self, size: int, most: int, seen: Try) -> None:
+    def after(self, size: int, turn: Turn, seen: Try) -> None:
         """Hears what came of it; called once for each `before` that returned, also where the try was cancelled."""
 
 
@@ -49,10 +57,11 @@ class Unpaced:
 
     timeout: float | None = None
 
-    async def before(self, size: int, most: int) -> None:
+    async def before(self, size: int, most: int) -> Turn:
         """Goes at once."""
+        return Turn()
 
-    def after(self, size: int, most: int, seen: Try) -> None:
+    def after(self, size: int, turn: Turn, seen: Try) -> None:
         """Hears nothing."""
 
 

@@ -68,6 +68,8 @@ class Transport:
     """Posts bytes and gives back what came. Usable from one event loop after the other; connections belong to the loop that opened them."""
 
     def __init__(self, base: str, headers: Mapping[str, str]) -> None:
+        import aiohttp  # noqa: F401 - a tenth of a second, here and not in the middle of the first request
+
         self._base, self._headers = base, {"content-type": "application/json", **headers}
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

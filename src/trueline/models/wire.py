@@ -123,7 +123,7 @@ class Wire:
             if wait:
                 await asyncio.sleep(wait)
             await self._turn()
-            await pace.before(len(raw), most)
+            turn = await pace.before(len(raw), most)
             seen, attempt = Try(0.0, "given up", told=False), attempt + 1
             try:
                 answered, seconds = await self._once(path, raw, pace)
@@ -144,7 +144,7 @@ class Wire:
                 seen, last, wait = Try(0.0, e.kind, told=False), (e.kind, None), self._wait(attempt - 1, None)
                 limit = attempt if not e.again else min(limit, SILENT_TRIES) if seen.busy else limit
             finally:
-                pace.after(len(raw), most, seen)
+                pace.after(len(raw), turn, seen)
         raise last[1] or self._gave_up(last[0], attempt)
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
