@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from trueline.cli.limits import limit_options
 
 
 @click.command(help="Run the charter's suite on a TARGET and write an evaluation folder (resumes when interrupted).")
@@ -24,17 +27,19 @@ import click
 @click.option("--judge", help="TARGET that judges what no exact check decides, in place of the general reply grader.")
 @click.option("--judge-labels", type=click.Path(path_type=Path), help="Replies of this suite graded by people: measures the judge's error.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
+@limit_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     target: str, charter: str, probes: Path | None, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
     concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, judge: str | None,
-    judge_labels: Path | None, seed: int, as_json: bool,
+    judge_labels: Path | None, seed: int, as_json: bool, **limits: Any,
 ) -> int:  # fmt: skip
     """Wires target, suite and grader together."""
     import json
 
     from trueline.cli.guarding import behind_guard
     from trueline.cli.judging import open_judge
+    from trueline.cli.limits import limits_of
     from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
     from trueline.cli.summary import print_summary, summary
@@ -52,8 +57,8 @@ def command(
     folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(asked.chat.identity()), sampling.to_dict(), samples, judge)
     grader = open_judge(judge, judge_labels, project, suite, folder)
     found = run_suite(
-        asked.chat, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, grader=grader,
-        trained_on=asked.trained_on, shown=asked.shown,
+        asked.chat, project, suite, sampling, folder, samples=samples, limits=limits_of(concurrency, limits), target=target,
+        grader=grader, trained_on=asked.trained_on, shown=asked.shown,
     )  # fmt: skip
     notes = (*notes_of(opened), *asked.notes)
     if as_json:

@@ -31,7 +31,11 @@ class Limits:
         """The same for one of so many workers: together they keep to it."""
         c = self.caps
         caps = Caps(
-            c.requests and max(1, c.requests // workers), c.tokens and c.tokens // workers, c.money and c.money / workers, c.price_in, c.price_out
+            c.requests and max(1, c.requests // workers),
+            c.tokens and c.tokens // workers,
+            c.money and c.money / workers,
+            c.price_in,
+            c.price_out,
         )
         return Limits(
             max(1, self.concurrency // workers), self.adaptive, self.max_rps and self.max_rps / workers, self.max_tpm and self.max_tpm / workers,
@@ -100,4 +104,8 @@ class Pacer:
         s = self.budget.spent
         money = {"money": round(self.budget.money, 6)} if self.limits.caps.price_in or self.limits.caps.price_out else {}
         spent = {"requests": s.requests, "tokens_read": s.read, "tokens_written": s.written, **money}
-        return {**spent, "concurrency": {"most": self._most_at_once, "last": self.turns.limiter.limit}, "faults": dict(sorted(self.faults.items()))}
+        return {
+            **spent,
+            "concurrency": {"most": self._most_at_once, "last": self.turns.limiter.limit},
+            "faults": dict(sorted(self.faults.items())),
+        }

@@ -11,7 +11,7 @@ from trueline.core.records import Grade
 from trueline.errors import ModelError, ModelUnavailable
 from trueline.evals.graders.charter_grader import UNSEEN
 from trueline.evals.journal import NO_ANSWER
-from trueline.models.wire import RateLimited, RequestRefused, Unreadable
+from trueline.models.wire import RequestRefused, Unreadable
 
 OF_THIS_REQUEST = frozenset({400, 413, 422})  # HTTP: this request is at fault; other refusals (key, name) are of them all
 NOT_TAKEN = "not taken"
@@ -56,14 +56,14 @@ class Breaker:
         self.in_a_row = 0
 
     def grade(self, e: ModelError) -> Grade:
-        """An unscored grade that says why, or raises the error: where it is of all requests (a wrong key), where the rate stays limited
-        beyond patience, and where `IN_A_ROW` probes went unanswered one after the other."""
+        """An unscored grade that says why, or raises the error: where it is of all requests (a wrong key), and where `IN_A_ROW` probes went
+        unanswered one after the other (the target is gone, or limits the rate beyond all patience)."""
         if isinstance(e, RequestRefused):
             if e.status not in OF_THIS_REQUEST:
                 raise e
             self.answered()
             return Grade("unscored", "", NOT_TAKEN, str(e))
-        if isinstance(e, RateLimited) or not isinstance(e, ModelUnavailable | Unreadable):
+        if not isinstance(e, ModelUnavailable | Unreadable):
             raise e
         self.in_a_row += 1
         if self.in_a_row >= IN_A_ROW:

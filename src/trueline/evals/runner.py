@@ -44,7 +44,14 @@ class Run:
     """What the askers and the graders of one run share."""
 
     def __init__(
-        self, model: ChatModel, grader: Grader, sampling: Sampling, journal: Journal, pacer: Pacer, reading: Reading, heard: Callable[[], None]
+        self,
+        model: ChatModel,
+        grader: Grader,
+        sampling: Sampling,
+        journal: Journal,
+        pacer: Pacer,
+        reading: Reading,
+        heard: Callable[[], None],
     ) -> None:
         self._model, self._grader, self._sampling = model, grader, sampling
         self._journal, self._pacer, self._reading, self._heard = journal, pacer, reading, heard

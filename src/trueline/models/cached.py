@@ -14,7 +14,6 @@ from trueline.charter.turns import ToolCall
 from trueline.core.chat import ChatModel, ChatReply, ChatRequest
 from trueline.errors import DataError
 
-
 _FIELDS = tuple(f.name for f in fields(ChatReply))
 
 

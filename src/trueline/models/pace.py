@@ -65,4 +65,10 @@ class Unpaced:
         """Hears nothing."""
 
 
-PACE: ContextVar[Pace] = ContextVar("trueline_pace", default=Unpaced())
+PACE: ContextVar[Pace | None] = ContextVar("trueline_pace", default=None)
+_UNPACED = Unpaced()
+
+
+def pace() -> Pace:
+    """The pace of the running task."""
+    return PACE.get() or _UNPACED

@@ -66,8 +66,6 @@ def asked_to_wait(headers: Mapping[str, str]) -> float | None:
 def used_up(headers: Mapping[str, str]) -> float | None:
     """Seconds until a limit that is used up is there again; None where something is left or nothing is said."""
     waits = [
-        found
-        for left, full in LIMITS
-        if headers.get(left, "").strip() == "0" and (found := duration(headers.get(full, ""))) is not None
+        found for left, full in LIMITS if headers.get(left, "").strip() == "0" and (found := duration(headers.get(full, ""))) is not None
     ]
     return max(waits, default=None)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trueline.errors import ModelError, ModelUnavailable
-from trueline.models.pace import PACE, Pace, Try
+from trueline.models.pace import Try, pace
 from trueline.models.rate_headers import asked_to_wait, used_up
 from trueline.models.transport import Answered, Broken, Transport
 
@@ -107,26 +107,26 @@ class Wire:
             return RateLimited(what, remedy="ask with less --concurrency, or run the same command again later")
         return NoAnswer(what, remedy="check the address and that the server runs, then run the same command again", kind=why)
 
-    async def _once(self, path: str, raw: bytes, pace: Pace) -> tuple[Answered, float]:
+    async def _once(self, path: str, raw: bytes, timeout: float) -> tuple[Answered, float]:
         """One try, by the clock."""
         began = time.monotonic()
-        answered = await self._transport.post(path, raw, pace.timeout or self._timeout)
+        answered = await self._transport.post(path, raw, timeout)
         return answered, time.monotonic() - began
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Told:
         """The JSON object that the server answers. Raises `ModelUnavailable` after all tries, `RequestRefused` for a no,
         `Unreadable` for what is no JSON object."""
-        raw, most, pace = json.dumps(body).encode(), most_tokens(body), PACE.get()
+        raw, most, paced = json.dumps(body).encode(), most_tokens(body), pace()
         last: tuple[str, Unreadable | None] = ("", None)
         limit, attempt, wait = self._tries, 0, 0.0
         while attempt < limit:
             if wait:
                 await asyncio.sleep(wait)
             await self._turn()
-            turn = await pace.before(len(raw), most)
+            turn = await paced.before(len(raw), most)
             seen, attempt = Try(0.0, "given up", told=False), attempt + 1
             try:
-                answered, seconds = await self._once(path, raw, pace)
+                answered, seconds = await self._once(path, raw, paced.timeout or self._timeout)
                 seen = Try(seconds, f"HTTP {answered.status}")
                 if answered.status < 300:
                     found = self._read(answered)
@@ -144,7 +144,7 @@ class Wire:
                 seen, last, wait = Try(0.0, e.kind, told=False), (e.kind, None), self._wait(attempt - 1, None)
                 limit = attempt if not e.again else min(limit, SILENT_TRIES) if seen.busy else limit
             finally:
-                pace.after(len(raw), turn, seen)
+                paced.after(len(raw), turn, seen)
         raise last[1] or self._gave_up(last[0], attempt)
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
