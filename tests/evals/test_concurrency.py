@@ -116,11 +116,11 @@ def test_places_are_given_in_turn_and_come_back_when_a_waiter_is_cancelled() -> 
 def test_a_real_target_of_two_places_is_not_asked_by_thirty_two_for_long() -> None:
     async def go() -> None:
         chat = OpenAIChat("m", server.url)
-        await evaluate(chat, freeze(probes(160)), GRADER, charter="c", sampling=Sampling(), pacer=pacer)
+        await evaluate(chat, freeze(probes(140)), GRADER, charter="c", sampling=Sampling(), pacer=pacer)
         await chat.close()
 
     pacer = Pacer(Limits(32))
-    with MoodyServer(delay=0.02, slots=2) as server:
+    with MoodyServer(delay=0.05, slots=2) as server:
         asyncio.run(go())
     assert server.most == 32, "it begins with all of it"
     assert pacer.turns.limiter.limit <= 12
