@@ -85,7 +85,9 @@ class MoodyServer:
     `answered` whole answers that were sent; `delay` seconds before each;
     `lasts`: after so many answers it has nothing but HTTP 500; `slots`: it works on so many at once."""
 
-    def __init__(self, moods: Mapping[str, list[Mood]] | None = None, *, delay: float = 0.0, slots: int = 0, lasts: int | None = None) -> None:
+    def __init__(
+        self, moods: Mapping[str, list[Mood]] | None = None, *, delay: float = 0.0, slots: int = 0, lasts: int | None = None
+    ) -> None:
         self.moods, self.delay, self.lasts = dict(moods or {}), delay, lasts
         self.asked: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()

@@ -33,11 +33,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Wire, "_wait", shortened)
 
 
-def run(server: MoodyServer, n: int, *, journal: Path | None = None, timeout: float = 0.3, concurrency: int = 8) -> tuple[Evaluation, Pacer]:
+def run(
+    server: MoodyServer, n: int, *, journal: Path | None = None, timeout: float = 0.3, concurrency: int = 8
+) -> tuple[Evaluation, Pacer]:
     async def go() -> Evaluation:
         chat = PatientChat(OpenAIChat("m", server.url))
         try:
-            return await evaluate(chat, freeze(probes(n)), GRADER, charter="c", sampling=Sampling(max_tokens=9), journal=journal, pacer=pacer)
+            return await evaluate(
+                chat, freeze(probes(n)), GRADER, charter="c", sampling=Sampling(max_tokens=9), journal=journal, pacer=pacer
+            )
         finally:
             await chat.close()
 
@@ -124,7 +128,10 @@ def test_a_dead_host_and_a_wrong_key_end_the_run_and_keep_what_was_answered(tmp_
 
 
 def test_a_suite_that_nobody_answers_is_an_error_however_small() -> None:
-    with MoodyServer({"q0": [says(raw(b""))], "q1": [says(raw(b""))]}) as server, pytest.raises(ModelError, match="not one of 2 requests was answered"):
+    with (
+        MoodyServer({"q0": [says(raw(b""))], "q1": [says(raw(b""))]}) as server,
+        pytest.raises(ModelError, match="not one of 2 requests was answered"),
+    ):
         run(server, 2)
 
 
