@@ -84,9 +84,10 @@ def run_suite(
     may_be_silent: bool = False,
     limits: Limits | None = None,
     early: Early | None = None,
+    order: int | None = None,
 ) -> Evaluation:
     """Evaluates and writes `folder`; an interrupted run resumes from its journal and cache. Closes the model.
-    `limits`: in place of `concurrency` alone; `early`: a rule that may end the run. `trained_on`: every prompt that the model was trained on, as far as it is known; `shown`: hand-written examples that it knows
+    `limits`: in place of `concurrency` alone; `early`: a rule that may end the run; `order`: seed of a random order. `trained_on`: every prompt that the model was trained on, as far as it is known; `shown`: hand-written examples that it knows
     besides its few-shots; `grader`: in place of the charter's own; `may_be_silent`: as in `evaluate`."""
     folder.mkdir(parents=True, exist_ok=True)
     cached, pacer = CachedChat(PatientChat(model), folder / "cache.sqlite"), Pacer(limits or Limits(concurrency))
@@ -107,6 +108,7 @@ def run_suite(
                     may_be_silent=may_be_silent,
                     pacer=pacer,
                     early=early,
+                    order=order,
                 )
         finally:
             await cached.close()

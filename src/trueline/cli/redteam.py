@@ -32,15 +32,17 @@ if TYPE_CHECKING:
 @click.option("--no-prompt", is_flag=True, help="Attack the bare model, without the charter's prompt.")
 @click.option("--no-guard", is_flag=True, help="Attack a system without its guard: the model behind its prompt.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--yes", is_flag=True, help="The owner of the endpoint agrees to be attacked: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     target: str, charter: str, probes: Path | None, out: Path | None, attacks: str | None, limit: int, control: int, samples: int,
     temperature: float, max_tokens: int, concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool,
-    seed: int, as_json: bool,
+    seed: int, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Wires target, attacked suite and grader together."""
     import json
 
+    from trueline.cli.consent import ask_leave
     from trueline.cli.guarding import behind_guard
     from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
@@ -62,6 +64,7 @@ def command(
         model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
         asked = behind_guard(opened, model, no_guard)
         sampling = sampling_of(opened.system, temperature, max_tokens, seed)
+        ask_leave("redteam", suite, asked.chat.identity(), samples=samples, max_tokens=sampling.max_tokens, yes=yes)
         told = dict(asked.chat.identity()), sampling.to_dict(), samples
         folder = folder or evaluation_folder(Path("runs"), "redteam", suite, target, *told)
         grader = AttackGrader(project.grader())

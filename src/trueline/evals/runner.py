@@ -149,10 +149,12 @@ async def evaluate(
     may_be_silent: bool = False,
     pacer: Pacer | None = None,
     early: Early | None = None,
+    order: int | None = None,
 ) -> Evaluation:
     """Asks every probe `samples` times. Raises the model's error when it stays away and `BudgetSpent` at a cap; what was graded is in the
     journal. `may_be_silent`: a model that never says a word (random weights before training) is recorded, all unscored, and no error.
-    `pacer`: limits and budget, in place of `concurrency` alone. `early`: a rule that may end the run; then `settings` has `stopped`."""
+    `pacer`: limits and budget, in place of `concurrency` alone. `early`: a rule that may end the run; then `settings` has `stopped`.
+    `order`: seed of a random order of the families, which changes no row."""
     began = time.monotonic()
     settings = settings_of(sampling, samples)
     graders: Mapping[str, Mapping[str, Any]] = {grader.name: grader.identity()}
@@ -160,7 +162,7 @@ async def evaluate(
     book = Journal(journal, key)
     pacer = pacer or Pacer(Limits(concurrency))
     pacer.budget.spent = _spent(book.rows.values())
-    groups = families(suite.probes, samples, early.seed if early else None)
+    groups = families(suite.probes, samples, early.seed if early else order)
     reading = Reading(groups, early)
     jobs = [(p, s) for group in groups for p, s in group if (p.id, s) not in book.rows]
     total = len(suite.probes) * samples
