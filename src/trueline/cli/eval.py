@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from trueline.cli.limits import limit_options
 
 
 @click.command(help="Run the charter's suite on a TARGET and write an evaluation folder (resumes when interrupted).")
@@ -25,17 +28,25 @@ import click
 @click.option("--judge-labels", type=click.Path(path_type=Path), help="Replies of this suite graded by people: measures the judge's error.")
 @click.option("--grader-error", type=click.Path(path_type=Path), help="The grader's error on your own labels, from `trueline judge --out`.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
+@limit_options
+@click.option("--random-order", type=int, help="Ask families in the random order of this seed (default: the order of the suite).")
+@click.option("--backend", type=click.Choice(["asyncio", "ray"]), default="asyncio", show_default=True, help="Where the requests are made: here, or on a Ray cluster.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Workers of --backend ray.")
+@click.option("--yes", is_flag=True, help="Ask somebody else's endpoint without asking for leave first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     target: str, charter: str, probes: Path | None, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
     concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, judge: str | None,
-    judge_labels: Path | None, grader_error: Path | None, seed: int, as_json: bool,
+    judge_labels: Path | None, grader_error: Path | None, seed: int, as_json: bool, random_order: int | None, backend: str, workers: int,
+    yes: bool, **limits: Any,
 ) -> int:  # fmt: skip
     """Wires target, suite and grader together."""
     import json
 
+    from trueline.cli.consent import ask_leave
     from trueline.cli.guarding import behind_guard
     from trueline.cli.judging import open_grader
+    from trueline.cli.limits import limits_of
     from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
     from trueline.cli.summary import print_summary, summary
@@ -50,11 +61,13 @@ def command(
     model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
     asked = behind_guard(opened, model, no_guard)
     sampling = sampling_of(opened.system, temperature, max_tokens, seed)
+    bounds = limits_of(concurrency, limits)
+    ask_leave("eval", suite, asked.chat.identity(), samples=samples, max_tokens=sampling.max_tokens, yes=yes, caps=bounds.caps)
     folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(asked.chat.identity()), sampling.to_dict(), samples, judge)
     grader = open_grader(judge, judge_labels, grader_error, project, suite, folder)
     found = run_suite(
-        asked.chat, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, grader=grader,
-        trained_on=asked.trained_on, shown=asked.shown,
+        asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, target=target,
+        grader=grader, trained_on=asked.trained_on, shown=asked.shown,
     )  # fmt: skip
     notes = (*notes_of(opened), *asked.notes)
     if as_json:

@@ -73,7 +73,7 @@ class ChatReply:
     decided: Layer = "model"
     action: Action = "allow"
     decided_clause: str = ""
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def withheld(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trueline.charter.probes import Kind, Measure, Origin
@@ -44,7 +44,7 @@ class GradedReply:
     decided: Layer = "model"
     action: Action = "allow"
     decided_clause: str = ""
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
     input_tokens: int = 0
     output_tokens: int = 0
 
@@ -60,7 +60,7 @@ class GradedReply:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, one line of `replies.jsonl`."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

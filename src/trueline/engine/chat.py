@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -53,6 +54,7 @@ class LocalChat:
     async def reply(self, request: ChatRequest) -> ChatReply:
         """Answers one conversation; calls made at the same time share a batch. Raises `ModelError`."""
         job = self._job(request)
+        began = time.monotonic()
         self._worker.submit(job)
         made = await asyncio.wrap_future(job.done)
         text, reasoning = split_reasoning(job.opened + made.text)
@@ -64,6 +66,7 @@ class LocalChat:
             fingerprint=self.local.digest[:12],
             input_tokens=len(job.prompt),
             output_tokens=len(made.ids),
+            seconds=time.monotonic() - began,
         )
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:

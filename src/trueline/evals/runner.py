@@ -1,15 +1,15 @@
 """Runs a suite on a model: concurrent, journalled row by row, resumed without asking anything twice.
 
-In order: read the journal, ask what is missing, grade each reply, write it at once; then judge fairness pairs as pairs.
-What it leaves out on purpose: rates, intervals and verdicts (the gate's business).
+In order: read the journal, ask what is missing, grade each reply, write it at once; then judge fairness pairs as pairs. Asking comes first:
+a reply is handed on to be graded, and the next request goes out. A probe that nobody answers is unscored and says why; the run ends in an error
+only where that is so of all of them. What it leaves out on purpose: rates, intervals and verdicts (the gate's business).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,71 +21,18 @@ from trueline.core.clock import iso, utc_now
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.core.ports import Grader
 from trueline.core.records import Grade
-from trueline.data.evaluations import graded_from
-from trueline.data.jsonl import read_jsonl
-from trueline.errors import DataError, ModelError
+from trueline.errors import ModelError
+from trueline.evals.budget import BudgetSpent, Spent
 from trueline.evals.fairness import judge_pairs
-from trueline.evals.graders.charter_grader import UNSEEN
+from trueline.evals.journal import Journal
+from trueline.evals.order import Early, Job, Reading, families
+from trueline.evals.pacing import Limits, Pacer
+from trueline.evals.rows import Breaker, nothing, row_of
 from trueline.evals.suites import Suite
-from trueline.models.wire import RequestRefused
+from trueline.models.pace import PACE
 
 Progress = Callable[[int, int], None]
-OF_THIS_REQUEST = frozenset({400, 413, 422})  # HTTP: this request is at fault; other refusals (key, name) are of them all
-NOT_TAKEN = "not taken"
-
-
-async def ask(model: ChatModel, grader: Grader, probe: Probe, sampling: Sampling, sample: int) -> GradedReply:
-    """One probe, asked and graded. A request that the server will not take (too long, say) is unscored: no failure of the model."""
-    try:
-        reply = await model.reply(ChatRequest(probe.messages, replace(sampling, seed=sampling.seed + sample)))
-        grade = await grader.grade(probe, reply)
-    except RequestRefused as e:
-        if e.status not in OF_THIS_REQUEST:
-            raise
-        reply, grade = ChatReply(""), Grade("unscored", "", NOT_TAKEN, str(e))
-    return GradedReply(
-        probe=probe.id,
-        clause=probe.clause,
-        kind=probe.kind,
-        measure=probe.measure,
-        family=probe.family,
-        origin=probe.origin,
-        sample=sample,
-        reply=reply.text,
-        result=grade.result,
-        seen=grade.seen,
-        reason=grade.reason,
-        grader=grade.grader,
-        pair=probe.expect.pair,
-        blocked=reply.blocked,
-        version=f"{reply.model} {reply.fingerprint}".strip(),
-        decided=reply.decided,
-        action=reply.action,
-        decided_clause=reply.decided_clause,
-        seconds=round(reply.seconds, 4),
-        input_tokens=reply.input_tokens,
-        output_tokens=reply.output_tokens,
-    )
-
-
-def _journal(path: Path, key: str) -> dict[tuple[str, int], GradedReply]:
-    """Rows of an interrupted run of the same model, suite, settings and graders; a torn last line is dropped."""
-    if not path.exists():
-        return {}
-    lines = path.read_bytes().split(b"\n")[:-1]
-    if not lines or lines[0] != json.dumps({"key": key}).encode():
-        path.unlink()
-        return {}
-    path.write_bytes(b"\n".join(lines) + b"\n")
-    rows: dict[tuple[str, int], GradedReply] = {}
-    for number, row in read_jsonl(path):
-        if number > 1:
-            try:
-                found = graded_from(row)
-            except DataError as e:
-                raise DataError(e.what, remedy="delete this journal; what was asked is in the cache", file=path, line=number) from None
-            rows[found.probe, found.sample] = found
-    return rows
+GRADED_AT_ONCE = 64  # replies with a judge; what is graded here takes its turn one by one
 
 
 def settings_of(sampling: Sampling, samples: int) -> dict[str, Any]:
@@ -93,18 +40,98 @@ def settings_of(sampling: Sampling, samples: int) -> dict[str, Any]:
     return {"sampling": sampling.to_dict(), "samples": samples}
 
 
-def _nothing(rows: Sequence[GradedReply], may_be_silent: bool) -> str | None:
-    """Why an evaluation in which no user would have seen a word of the model says nothing, or None. What a guard says in its place is
-    no sign of life."""
-    rows = [r for r in rows if r.from_model]
-    if not rows:
-        return None
-    if all(r.seen == NOT_TAKEN for r in rows):
-        return f"not one of {len(rows)} requests was taken: {rows[0].reason}"
-    if may_be_silent or any(r.reply.strip() or r.blocked for r in rows):
-        return None
-    why = next((r.reason for r in rows if r.seen == UNSEEN), "the server answered, with no text in it")
-    return f"not one of {len(rows)} replies has a word that a user would see: {why}"
+class Run:
+    """What the askers and the graders of one run share."""
+
+    def __init__(
+        self,
+        model: ChatModel,
+        grader: Grader,
+        sampling: Sampling,
+        journal: Journal,
+        pacer: Pacer,
+        reading: Reading,
+        heard: Callable[[], None],
+    ) -> None:
+        self._model, self._grader, self._sampling = model, grader, sampling
+        self._journal, self._pacer, self._reading, self._heard = journal, pacer, reading, heard
+        self._breaker = Breaker()
+        self._over = False  # nothing more is to be asked
+        self._replies: asyncio.Queue[tuple[Probe, int, ChatReply, Grade | None] | None] = asyncio.Queue()
+        self.short: BudgetSpent | None = None
+
+    async def ask_all(self, jobs: Sequence[Job]) -> None:
+        """Asks and grades. Whatever ends it, what was answered before is graded and in the journal."""
+        if self._reading.look(self._journal.rows) or not jobs:
+            return
+        asking = asyncio.create_task(_alone(self._ask(jobs)))
+        grading = asyncio.create_task(_alone(self._grade()))
+        try:
+            await asyncio.wait({asking, grading}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():  # a grader failed
+                asking.cancel()
+            self._replies.put_nowait(None)
+            await asyncio.wait({asking, grading})
+        finally:
+            asking.cancel()
+            grading.cancel()
+        await grading
+        await asking
+
+    async def _ask(self, jobs: Sequence[Job]) -> None:
+        waiting = iter(jobs)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._pacer.limits.concurrency, len(jobs))):
+                group.create_task(self._asker(waiting))
+
+    async def _asker(self, waiting: Iterator[Job]) -> None:
+        """Asks one probe after the other. What is not this probe's own fault is raised."""
+        PACE.set(self._pacer)
+        turns, sampling = self._pacer.turns, self._sampling
+        for probe, sample in waiting:
+            await turns.enter()
+            try:
+                if self._over:
+                    return
+                request = ChatRequest(probe.messages, replace(sampling, seed=sampling.seed + sample))
+                self._replies.put_nowait((probe, sample, await self._model.reply(request), None))
+                self._breaker.answered()
+            except BudgetSpent as e:
+                self._over, self.short = True, e
+            except ModelError as e:
+                self._replies.put_nowait((probe, sample, ChatReply(""), self._breaker.grade(e)))
+            finally:
+                turns.leave()
+
+    async def _grade(self) -> None:
+        """Grades what comes, until None comes. One grade begins in each turn of the event loop, so that no request waits for many."""
+        free = asyncio.Semaphore(GRADED_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            while (item := await self._replies.get()) is not None:
+                await free.acquire()
+                group.create_task(self._graded(*item)).add_done_callback(lambda _: free.release())
+                await asyncio.sleep(0)
+
+    async def _graded(self, probe: Probe, sample: int, reply: ChatReply, grade: Grade | None) -> None:
+        self._journal.add([row_of(probe, sample, reply, grade or await self._grader.grade(probe, reply))])
+        self._over = self._reading.look(self._journal.rows) or self._over
+        self._heard()
+
+
+async def _alone(work: Coroutine[Any, Any, None]) -> None:
+    """The first error of a group, without the group."""
+    try:
+        await work
+    except BaseExceptionGroup as e:
+        raise e.exceptions[0] from None
+
+
+def _spent(rows: Iterable[GradedReply]) -> Spent:
+    """What the rows of an interrupted run have cost."""
+    out = Spent()
+    for r in rows:
+        out.add(1, r.input_tokens, r.output_tokens)
+    return out
 
 
 async def evaluate(
@@ -120,49 +147,40 @@ async def evaluate(
     progress: Progress | None = None,
     target: str | None = None,
     may_be_silent: bool = False,
+    pacer: Pacer | None = None,
+    early: Early | None = None,
+    order: int | None = None,
 ) -> Evaluation:
-    """Asks every probe `samples` times. Raises the model's error when it stays away; what was graded is in the journal.
-    `may_be_silent`: a model that never says a word (random weights before training) is recorded, all unscored, and no error."""
+    """Asks every probe `samples` times. Raises the model's error when it stays away and `BudgetSpent` at a cap; what was graded is in the
+    journal. `may_be_silent`: a model that never says a word (random weights before training) is recorded, all unscored, and no error.
+    `pacer`: limits and budget, in place of `concurrency` alone. `early`: a rule that may end the run; then `settings` has `stopped`.
+    `order`: seed of a random order of the families, which changes no row."""
     began = time.monotonic()
     settings = settings_of(sampling, samples)
     graders: Mapping[str, Mapping[str, Any]] = {grader.name: grader.identity()}
     key = digest_of([dict(model.identity()), suite.digest, charter, settings, {k: dict(v) for k, v in graders.items()}])
-    done = _journal(journal, key) if journal else {}
-    jobs = [(p, s) for p in suite.probes for s in range(samples) if (p.id, s) not in done]
-    out = None
-    if journal is not None:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not journal.exists()
-        out = journal.open("a", encoding="utf-8")
-        if fresh:
-            out.write(json.dumps({"key": key}) + "\n")
-    waiting = iter(jobs)
+    book = Journal(journal, key)
+    pacer = pacer or Pacer(Limits(concurrency))
+    pacer.budget.spent = _spent(book.rows.values())
+    groups = families(suite.probes, samples, early.seed if early else order)
+    reading = Reading(groups, early)
+    jobs = [(p, s) for group in groups for p, s in group if (p.id, s) not in book.rows]
     total = len(suite.probes) * samples
-
-    async def work() -> None:
-        for probe, sample in waiting:
-            row = await ask(model, grader, probe, sampling, sample)
-            done[probe.id, sample] = row
-            if out is not None:
-                out.write(json.dumps(row.to_dict(), ensure_ascii=False) + "\n")
-                out.flush()
-            if progress is not None:
-                progress(len(done), total)
-
+    run = Run(model, grader, sampling, book, pacer, reading, lambda: progress(len(book.rows), total) if progress else None)
     try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(concurrency, max(1, len(jobs)))):
-                group.create_task(work())
-    except BaseExceptionGroup as e:
-        raise e.exceptions[0] from None
+        await run.ask_all(jobs)
     finally:
-        if out is not None:
-            out.close()
-    ordered = tuple(done[p.id, s] for p in suite.probes for s in range(samples))
-    if why := _nothing(ordered, may_be_silent):
-        if journal is not None:
-            journal.unlink(missing_ok=True)  # nothing in it is worth keeping, and the next try must ask again
+        book.close()
+    kept = reading.kept()
+    if run.short is not None and kept is None:
+        raise BudgetSpent(f"{run.short.what}; {total - len(book.rows)} of {total} replies are missing", remedy=run.short.remedy)
+    wanted = [(p.id, s) for p in suite.probes for s in range(samples) if kept is None or (p.id, s) in kept]
+    ordered = tuple(book.rows[k] for k in wanted)
+    if why := nothing(ordered, may_be_silent):
+        book.remove()  # the next try must ask again
         raise ModelError(why, remedy="mend the server or the settings")
+    if early is not None and kept is not None:
+        settings["stopped"] = {"families": reading.read, "of": len(groups), "order": early.seed, "why": reading.stopped}
     return Evaluation(
         target=target or model.name,
         identity=dict(model.identity()),

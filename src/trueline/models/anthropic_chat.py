@@ -11,7 +11,7 @@ from trueline.charter.turns import Message, ToolCall
 from trueline.core.chat import ChatDelta, ChatReply, ChatRequest, FinishReason
 from trueline.errors import ModelError
 from trueline.models.dialects import is_block
-from trueline.models.wire import RequestRefused, Wire, count_of, key_from
+from trueline.models.wire import RequestRefused, Unreadable, Wire, count_of, key_from
 
 _FINISH: Mapping[str, FinishReason] = {
     "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls", "refusal": "content_filter",
@@ -80,14 +80,15 @@ class AnthropicChat:
     async def reply(self, request: ChatRequest) -> ChatReply:
         """One answer. Raises `ModelError`, `ModelUnavailable`; `stop_reason: refusal` is a reply that says `blocked`."""
         try:
-            raw = await self._wire.post("/v1/messages", self._body(request))
+            told = await self._wire.post("/v1/messages", self._body(request))
         except RequestRefused as e:
             if is_block(e):
                 return ChatReply("", "content_filter", model=self._model, blocked=True)
             raise
+        raw = told.raw
         blocks = raw.get("content")
         if not isinstance(blocks, list):
-            raise ModelError(f"{self._url} answered without content blocks", remedy="check that it speaks /v1/messages")
+            raise Unreadable(f"{self._url} answered without content blocks", remedy="check that it speaks /v1/messages")
         parts = [b for b in blocks if isinstance(b, dict)]
         finish = _FINISH.get(str(raw.get("stop_reason")), "stop")
         return ChatReply(
@@ -103,6 +104,7 @@ class AnthropicChat:
             blocked=finish == "content_filter",
             input_tokens=count_of(raw.get("usage"), "input_tokens"),
             output_tokens=count_of(raw.get("usage"), "output_tokens"),
+            seconds=told.seconds,
         )
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,13 @@ from trueline.charter.digests import digest_of
 from trueline.charter.turns import ToolCall
 from trueline.core.chat import ChatModel, ChatReply, ChatRequest
 from trueline.errors import DataError
+
+_FIELDS = tuple(f.name for f in fields(ChatReply))
+
+
+def _row(reply: ChatReply) -> dict[str, Any]:
+    """The JSON form of a reply; `asdict` alone would copy every field in depth, at a tenth of the CPU of a whole probe."""
+    return {**{name: getattr(reply, name) for name in _FIELDS}, "tool_calls": [asdict(c) for c in reply.tool_calls]}
 
 
 class CachedChat:
@@ -67,7 +74,7 @@ class CachedChat:
         if not (answer.text.strip() or answer.tool_calls or answer.blocked):
             return answer
         try:
-            self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, json.dumps(asdict(answer))))
+            self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, json.dumps(_row(answer))))
         except sqlite3.DatabaseError as e:
             raise self._damaged(e) from None
         return answer

@@ -10,7 +10,7 @@ from trueline.core.chat import ChatDelta, ChatReply, ChatRequest, FinishReason
 from trueline.errors import ModelError
 from trueline.models.dialects import NOTES, REWRITES, is_block, unknown_to
 from trueline.models.reasoning import ReasoningSplitter, split_reasoning
-from trueline.models.wire import RequestRefused, Wire, count_of, key_from
+from trueline.models.wire import RequestRefused, Told, Unreadable, Wire, count_of, key_from
 
 _FINISH: Mapping[str, FinishReason] = {
     "stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls", "function_call": "tool_calls",
@@ -112,10 +112,11 @@ class OpenAIChat:
                 if not self._learn(e, body):
                     raise
 
-    def _read(self, raw: Mapping[str, Any]) -> ChatReply:
+    def _read(self, told: Told) -> ChatReply:
+        raw = told.raw
         found = _first(raw, "message")
         if found is None:
-            raise ModelError(f"{self._url} answered without choices[0].message", remedy="check that it speaks /chat/completions")
+            raise Unreadable(f"{self._url} answered without choices[0].message", remedy="check that it speaks /chat/completions")
         choice, message = found
         text, inline = split_reasoning(_text(message.get("content")) or _text(message.get("refusal")))
         finish = _finish(choice.get("finish_reason"))
@@ -129,6 +130,7 @@ class OpenAIChat:
             blocked=finish == "content_filter",
             input_tokens=count_of(raw.get("usage"), "prompt_tokens"),
             output_tokens=count_of(raw.get("usage"), "completion_tokens"),
+            seconds=told.seconds,
         )
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:

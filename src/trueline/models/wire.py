@@ -1,4 +1,4 @@
-"""HTTP to a model's server: one client, patient retries, errors in words. Secrets never stand in an error or a record.
+"""HTTP to a model's server: patient retries, errors in words. Secrets never stand in an error or a record.
 
 Retries live here and not in a wrapper, because only the response knows its status and Retry-After: when a server says
 "not before 5 s", every request of this client waits, not only the one that was told.
@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import random
 import time
 from collections.abc import AsyncIterator, Mapping
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from trueline.errors import ModelError, ModelUnavailable
+from trueline.models.pace import Try, pace
+from trueline.models.rate_headers import asked_to_wait, used_up
+from trueline.models.transport import Answered, Broken, Transport
 
 RETRY = frozenset({408, 409, 425, 429, *range(500, 600)}) - {501, 505}  # those two say "never", all other 5xx "not now"
-LONGEST_WAIT = 60.0  # seconds; a server that asks for more is asked again after this
+UNREADABLE_TRIES = 3  # an answer that cannot be read comes from a proxy that starts, or from a wrong address, which stays wrong
+SILENT_TRIES = 2  # a server that says nothing costs the whole timeout each time
 
 
 class RequestRefused(ModelError):
@@ -32,8 +33,30 @@ class RequestRefused(ModelError):
         self.status, self.code, self.param, self.told = status, code, param, told
 
 
+class NoAnswer(ModelUnavailable):
+    """No answer to this request after all tries. `kind` in a word or two, for counting."""
+
+    def __init__(self, what: str, *, remedy: str, kind: str = "no answer") -> None:
+        super().__init__(what, remedy=remedy)
+        self.kind = kind
+
+
 class RateLimited(ModelUnavailable):
     """The server is there and says that it was asked too often."""
+
+
+class Unreadable(ModelError):
+    """The server answered with something that is no answer. `kind` in a word or two, for counting."""
+
+    kind = "an answer that cannot be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A server's answer, and the seconds that this one request took, without waits and earlier tries."""
+
+    raw: dict[str, Any]
+    seconds: float
 
 
 class Wire:
@@ -41,17 +64,19 @@ class Wire:
 
     def __init__(self, base: str, headers: Mapping[str, str], *, tries: int = 5, timeout: float = 120.0, seed: int = 0) -> None:
         self.base = base.rstrip("/")
-        limits = httpx.Limits(max_connections=256, max_keepalive_connections=64)
-        self._client = httpx.AsyncClient(headers=dict(headers), timeout=httpx.Timeout(timeout, connect=10.0, pool=None), limits=limits)
+        self._transport, self._timeout = Transport(self.base, headers), timeout
         self._tries, self._random, self._not_before = max(1, tries), random.Random(seed), 0.0
         self._secrets = [v.removeprefix("Bearer ") for k, v in headers.items() if k in ("authorization", "x-api-key")]
 
-    def _wait(self, attempt: int, response: httpx.Response | None) -> float:
-        told = _retry_after(response.headers.get("retry-after", "")) if response is not None else None
+    def _wait(self, attempt: int, headers: Mapping[str, str] | None) -> float:
+        told = asked_to_wait(headers) if headers is not None else None
         if told is not None:
-            self._not_before = max(self._not_before, time.monotonic() + told)
+            self._hold(told)
             return told
         return float(min(0.5 * 2**attempt, 20.0) * (0.5 + self._random.random()))
+
+    def _hold(self, seconds: float) -> None:
+        self._not_before = max(self._not_before, time.monotonic() + seconds)
 
     async def _turn(self) -> None:
         while (left := self._not_before - time.monotonic()) > 0:
@@ -69,97 +94,109 @@ class Wire:
             f"{self.base} answered HTTP {status}: {told}", remedy=remedy, status=status, code=code, param=param, told=told
         )
 
-    def _answer(self, found: dict[str, Any], response: httpx.Response) -> dict[str, Any]:
+    def _read(self, answered: Answered) -> dict[str, Any]:
         """The answer, unless it is an error in the clothes of a success, as some gateways send it."""
+        found = _object(answered.text, self.base)
         if isinstance(found.get("error"), dict | str) and not found.get("choices") and not found.get("content"):
-            raise self._refusal(response.status_code, response.text)
+            raise self._refusal(answered.status, answered.text)
         return found
 
-    def _gave_up(self, why: str) -> ModelUnavailable:
-        what = f"{self.base} did not answer after {self._tries} tries ({why})"
+    def _gave_up(self, why: str, tries: int) -> ModelUnavailable:
+        what = f"{self.base} did not answer after {tries} {'try' if tries == 1 else 'tries'} ({why})"
         if why in ("HTTP 429", "HTTP 529"):
             return RateLimited(what, remedy="ask with less --concurrency, or run the same command again later")
-        return ModelUnavailable(what, remedy="check the address and that the server runs, then run the same command again")
+        return NoAnswer(what, remedy="check the address and that the server runs, then run the same command again", kind=why)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def _once(self, path: str, raw: bytes, timeout: float) -> tuple[Answered, float]:
+        """One try, by the clock."""
+        began = time.monotonic()
+        answered = await self._transport.post(path, raw, timeout)
+        return answered, time.monotonic() - began
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Told:
         """The JSON object that the server answers. Raises `ModelUnavailable` after all tries, `RequestRefused` for a no,
-        `ModelError` for what is no JSON object."""
-        why = ""
-        for attempt in range(self._tries):
-            response = None
+        `Unreadable` for what is no JSON object."""
+        raw, most, paced = json.dumps(body).encode(), most_tokens(body), pace()
+        last: tuple[str, Unreadable | None] = ("", None)
+        limit, attempt, wait = self._tries, 0, 0.0
+        while attempt < limit:
+            if wait:
+                await asyncio.sleep(wait)
             await self._turn()
+            turn = await paced.before(len(raw), most)
+            seen, attempt = Try(0.0, "given up", told=False), attempt + 1
             try:
-                response = await self._client.post(self.base + path, json=dict(body))
-            except httpx.InvalidURL:
-                raise ModelError(f"{self.base} is no address", remedy="write http://HOST:PORT/v1") from None
-            except httpx.HTTPError as e:
-                why = type(e).__name__
-            if response is not None:
-                if response.status_code < 300:
-                    return self._answer(_object(response.text, self.base), response)
-                why = f"HTTP {response.status_code}"
-                if response.status_code not in RETRY:
-                    raise self._refusal(response.status_code, response.text)
-            if attempt + 1 < self._tries:
-                await asyncio.sleep(self._wait(attempt, response))
-        raise self._gave_up(why)
+                answered, seconds = await self._once(path, raw, paced.timeout or self._timeout)
+                seen = Try(seconds, f"HTTP {answered.status}")
+                if answered.status < 300:
+                    found = self._read(answered)
+                    seen = _told(found, seconds)
+                    if (empty := used_up(answered.headers)) is not None:
+                        self._hold(empty)
+                    return Told(found, seconds)
+                if answered.status not in RETRY:
+                    raise self._refusal(answered.status, answered.text)
+                last, wait = (seen.fault, None), self._wait(attempt - 1, answered.headers)
+            except Unreadable as e:
+                seen, last, wait = Try(seconds, e.kind), (e.kind, e), self._wait(attempt - 1, None)
+                limit = min(limit, UNREADABLE_TRIES)
+            except Broken as e:
+                seen, last, wait = Try(0.0, e.kind, told=False), (e.kind, None), self._wait(attempt - 1, None)
+                limit = attempt if not e.again else min(limit, SILENT_TRIES) if seen.busy else limit
+            finally:
+                paced.after(len(raw), turn, seen)
+        raise last[1] or self._gave_up(last[0], attempt)
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """The JSON objects of a server-sent event stream, until `[DONE]` or its end. Retries until the stream has begun, never after."""
-        why = ""
+        raw, why = json.dumps(body).encode(), ""
         for attempt in range(self._tries):
             wait, begun = 0.0, False
             await self._turn()
             try:
-                async with self._client.stream("POST", self.base + path, json=dict(body)) as response:
-                    if response.status_code < 300:
+                async with self._transport.stream(path, raw, self._timeout) as response:
+                    if response.status < 300:
                         begun = True
-                        async for line in _lines(response):
+                        async for line in response.lines():
                             data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
                             if data == "[DONE]":
                                 return
                             if data:
                                 yield _object(data, self.base)
                         return
-                    why = f"HTTP {response.status_code}"
-                    told = (await response.aread()).decode("utf-8", "replace")
-                    if response.status_code not in RETRY:
-                        raise self._refusal(response.status_code, told)
-                    wait = self._wait(attempt, response)
-            except httpx.HTTPError as e:
+                    why = f"HTTP {response.status}"
+                    told = await response.text()
+                    if response.status not in RETRY:
+                        raise self._refusal(response.status, told)
+                    wait = self._wait(attempt, response.headers)
+            except Broken as e:
                 if begun:
-                    raise ModelUnavailable(f"{self.base} broke off the stream ({type(e).__name__})", remedy="ask again") from None
-                why, wait = type(e).__name__, self._wait(attempt, None)
+                    raise NoAnswer(f"{self.base} broke off the stream ({e.kind})", remedy="ask again", kind=e.kind) from None
+                why, wait = e.kind, self._wait(attempt, None)
             if attempt + 1 < self._tries:
                 await asyncio.sleep(wait)
-        raise self._gave_up(why)
+        raise self._gave_up(why, self._tries)
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._client.aclose()
+        await self._transport.close()
 
 
-async def _lines(response: httpx.Response) -> AsyncIterator[str]:
-    """The lines of an event stream. Only \\n and \\r end a line there; `aiter_lines` also cuts at U+2028 and the like, which may stand
-    in a JSON string as they are. Bytes that are no UTF-8 are replaced."""
-    held = b""
-    async for part in response.aiter_bytes():
-        *whole, held = (held + part).replace(b"\r", b"\n").split(b"\n")
-        for line in whole:
-            yield line.decode("utf-8", "replace")
-    yield held.decode("utf-8", "replace")
+def most_tokens(body: Mapping[str, Any]) -> int:
+    """The most tokens that the answer to this body may have, 0 where it does not say."""
+    found = body.get("max_tokens", body.get("max_completion_tokens", 0))
+    return found if isinstance(found, int) else 0
 
 
-def _retry_after(told: str) -> float | None:
-    """Seconds to wait, from a number or an HTTP date; None for anything else, for a server may send what it likes."""
-    try:
-        found = float(told)
-    except ValueError:
-        try:
-            found = parsedate_to_datetime(told).timestamp() - time.time() if told else math.nan
-        except (ValueError, OverflowError):
-            return None
-    return min(max(0.0, found), LONGEST_WAIT) if math.isfinite(found) else None
+def _told(raw: Mapping[str, Any], seconds: float) -> Try:
+    usage = raw.get("usage")
+    if not isinstance(usage, Mapping):
+        return Try(seconds)
+    return Try(
+        seconds,
+        input_tokens=count_of(usage, "prompt_tokens") or count_of(usage, "input_tokens"),
+        output_tokens=count_of(usage, "completion_tokens") or count_of(usage, "output_tokens"),
+    )
 
 
 def _parsed(text: str) -> object:
@@ -183,9 +220,9 @@ def _whole(value: object) -> object:
 def _object(text: str, base: str) -> dict[str, Any]:
     found = _parsed(text)
     if found is None:
-        raise ModelError(f"{base} answered something that is no JSON: {text[:60]!r}", remedy="check the URL (does it end in /v1?)")
+        raise Unreadable(f"{base} answered something that is no JSON: {text[:60]!r}", remedy="check the URL (does it end in /v1?)")
     if not isinstance(found, dict):
-        raise ModelError(f"{base} answered {type(found).__name__}, expected an object", remedy="check the URL")
+        raise Unreadable(f"{base} answered {type(found).__name__}, expected an object", remedy="check the URL")
     return found
 
 
