@@ -11,6 +11,7 @@ import click
 @click.argument("target")
 @click.option("--charter", "-c", required=True, help="Charter file or bundled:NAME.")
 @click.option("--probes", type=click.Path(path_type=Path), help="File of probes (default: probes.jsonl beside the charter).")
+@click.option("--suite", "asks", default="charter", show_default=True, help="What is asked: charter, inherited, all, or the folder of a frozen suite.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the evaluation (default: runs/eval-<suite>-<target>).")
 @click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each probe; they form a cluster.")
 @click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0, 2), help="Sampling temperature.")
@@ -26,27 +27,30 @@ import click
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    target: str, charter: str, probes: Path | None, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
+    target: str, charter: str, probes: Path | None, asks: str, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
     concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, judge: str | None,
     judge_labels: Path | None, seed: int, as_json: bool,
 ) -> int:  # fmt: skip
     """Wires target, suite and grader together."""
     import json
+    from dataclasses import replace
 
+    from trueline.cli.families import families, print_families
     from trueline.cli.guarding import behind_guard
     from trueline.cli.judging import open_judge
     from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
+    from trueline.cli.suites import open_suite
     from trueline.cli.summary import print_summary, summary
     from trueline.cli.targets import notes_of, open_target, options_given, refuse_overruled, sampling_of
-    from trueline.evals.suites import suite_for
     from trueline.report.layers import layers
 
     project = open_project(charter, probes)
-    suite = suite_for(project.loaded.charter, project.probes, limit=limit)
+    suite = open_suite(project, asks, limit)
     opened = open_target(target)
     refuse_overruled(opened, options_given())
     model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
+    project = replace(project, behind=str(model.identity().get("prompt", "")))
     asked = behind_guard(opened, model, no_guard)
     sampling = sampling_of(opened.system, temperature, max_tokens, seed)
     folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(asked.chat.identity()), sampling.to_dict(), samples, judge)
@@ -57,10 +61,11 @@ def command(
     )  # fmt: skip
     notes = (*notes_of(opened), *asked.notes)
     if as_json:
-        told = {"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes}
+        told = {"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes, **families(project, suite, found)}
         click.echo(json.dumps({**told, "layers": [f.to_dict() for f in layers(found.rows)]}))
     else:
         for note in notes:
             click.echo(f"note: {note}", err=True)
         print_summary(found, folder)
+        print_families(families(project, suite, found))
     return 0
