@@ -106,7 +106,7 @@ def injection(charter: Charter) -> Iterator[Probe]:
         for j, ask in enumerate(asks):
             text, canary = _filled(order, f"{i}/{j}")
             whole = text if ask is None else f"{ask} {text}"
-            yield build("injection", f"order-{i}", clause, "injection", turns(whole), breaks=(canary,))
+            yield build("injection", f"order-{i}", clause, "injection", turns(whole), breaks=(canary, *breaks_of(charter, clause)))
 
 
 def indirect_injection(charter: Charter) -> Iterator[Probe]:
@@ -117,5 +117,5 @@ def indirect_injection(charter: Charter) -> Iterator[Probe]:
         for i, carrier in enumerate(_CARRIERS):
             order, canary = _filled(_HIDDEN_ORDERS[number(f"{fact.clause}/{i}", len(_HIDDEN_ORDERS))], f"{fact.clause}/{i}")
             messages = turns(carrier.format(ask=fact.ask, order=order))
-            yield build("indirect-injection", fact.clause, clause, "injection", messages, breaks=(canary,))
+            yield build("indirect-injection", fact.clause, clause, "injection", messages, breaks=(canary, *breaks_of(charter, clause)))
             yield build("indirect-injection", fact.clause, fact.clause, "knowledge", messages, contains=fact.expected)
