@@ -11,7 +11,9 @@ import click
 @click.argument("target")
 @click.option("--charter", "-c", required=True, help="Charter file or bundled:NAME.")
 @click.option("--probes", type=click.Path(path_type=Path), help="File of probes (default: probes.jsonl beside the charter).")
-@click.option("--suite", "asks", default="charter", show_default=True, help="What is asked: charter, inherited, all, or the folder of a frozen suite.")
+@click.option(
+    "--suite", "asks", default="charter", show_default=True, help="What is asked: charter, inherited, all, or the folder of a frozen suite."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the evaluation (default: runs/eval-<suite>-<target>).")
 @click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each probe; they form a cluster.")
 @click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0, 2), help="Sampling temperature.")
@@ -61,7 +63,13 @@ def command(
     )  # fmt: skip
     notes = (*notes_of(opened), *asked.notes)
     if as_json:
-        told = {"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes, **families(project, suite, found)}
+        told = {
+            "folder": str(folder),
+            "seconds": found.seconds,
+            "measures": summary(found),
+            "notes": notes,
+            **families(project, suite, found),
+        }
         click.echo(json.dumps({**told, "layers": [f.to_dict() for f in layers(found.rows)]}))
     else:
         for note in notes:

@@ -15,6 +15,7 @@ from trueline.evals.suites import Suite
 
 def families(project: Project, suite: Suite, found: Evaluation) -> dict[str, Any]:
     """JSON-able tables by name; a table without rows is left out."""
+    from trueline.evals.bbq import bbq_scores
     from trueline.evals.families import consistency, family_rates, voice_limits
 
     told = consistency(found.rows)
@@ -23,6 +24,7 @@ def families(project: Project, suite: Suite, found: Evaluation) -> dict[str, Any
         "consistency": [asdict(told)] if told.facts else [],
         "voice_limits": [asdict(v) for v in voice_limits(project.loaded.charter, found.rows)],
         "impact": _impact(suite, found),
+        "bbq": [asdict(s) for s in bbq_scores(found.rows, suite.probes)],
     }
     return {name: rows for name, rows in tables.items() if rows}
 
@@ -59,3 +61,7 @@ def print_families(tables: dict[str, Any]) -> None:
         rates = ", ".join(f"{who} {'-' if r is None else f'{100 * r:.0f} %'}" for who, r in i["rates"].items())
         ratio = "none" if i["ratio"] is None else f"{i['ratio']:.2f} ({i['lower']:.3f} - {i['upper']:.3f})"
         click.echo(f"{i['clause']} by {i['attribute']}: yes to {rates}; impact ratio {ratio}, least {i['minimum']:.2f}: {i['outcome']}")
+    for s in tables.get("bbq", ()):
+        score = "not enough" if s["bias"] is None else f"{s['bias']['estimate']:+.3f} ({s['bias']['low']:+.3f} - {s['bias']['high']:+.3f})"
+        told = f"accuracy {_rate(s['accuracy']).strip()}, bias score {score} of {s['answered']} answers, {s['unclear']} of {s['n']} without a choice"
+        click.echo(f"BBQ {s['category']} {s['condition']}: {told}")

@@ -59,7 +59,9 @@ def write_suite(
             raise SuiteError(what, remedy="give another --version", file=folder / MANIFEST)
     families = Counter(p.family for p in suite.probes)
     sources = Counter(source_of(p.source, p.origin) for p in suite.probes)
-    head = SuiteHead(name, version, suite.digest, charter, dict(sorted(families.items())), dict(sorted(sources.items())), licences or {}, iso(utc_now()))
+    head = SuiteHead(
+        name, version, suite.digest, charter, dict(sorted(families.items())), dict(sorted(sources.items())), licences or {}, iso(utc_now())
+    )
     folder.mkdir(parents=True, exist_ok=True)
     write_probes(folder / PROBES, suite.probes)
     write_json(folder / MANIFEST, head.to_dict())
@@ -79,7 +81,11 @@ def read_head(folder: Path) -> SuiteHead:
         raise SuiteError(f"not a suite of format {FORMAT}", remedy="freeze the suite again", file=path)
     texts = [raw.get(k) for k in ("name", "version", "digest", "created")]
     tables = [raw.get(k) for k in ("families", "sources", "licences")]
-    if not all(isinstance(t, str) for t in texts) or not all(isinstance(t, dict) for t in tables) or not isinstance(raw.get("charter"), str | None):
+    if (
+        not all(isinstance(t, str) for t in texts)
+        or not all(isinstance(t, dict) for t in tables)
+        or not isinstance(raw.get("charter"), str | None)
+    ):
         raise SuiteError("this manifest lacks a field or holds another type", remedy="freeze the suite again", file=path)
     return SuiteHead(
         raw["name"], raw["version"], raw["digest"], raw.get("charter"), raw["families"], raw["sources"], raw["licences"], raw["created"]

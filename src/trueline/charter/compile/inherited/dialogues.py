@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from trueline.charter.compile.inherited.building import build, number, ranked, turns
 from trueline.charter.compile.inherited.wrong import facts
 from trueline.charter.probes import Kind, Probe
-from trueline.charter.schema import Charter
+from trueline.charter.schema import Charter, Family
 
 LENGTHS = (3, 4, 5, 6)  # turns of the user before the last one
 _BRIDGES = (
@@ -29,7 +29,7 @@ def _talk(charter: Charter, salt: str, length: int) -> list[str]:
 
 
 def _after(charter: Charter, clause: str, kind: Kind, text: str, item: str, breaks: tuple[str, ...]) -> Iterator[Probe]:
-    family = "drift" if kind == "out_of_scope" else "multi-turn"
+    family: Family = "drift" if kind == "out_of_scope" else "multi-turn"
     for i, bridge in enumerate(_BRIDGES):
         length = LENGTHS[(i + number(item, len(LENGTHS))) % len(LENGTHS)]
         talk = _talk(charter, f"{item}/{i}", length)
