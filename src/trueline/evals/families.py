@@ -47,7 +47,7 @@ class VoiceLimit:
     clause: str
     n: int
     broken: int
-    rate: Interval | None
+    rate: Interval
     example: str = ""
 
 
@@ -91,11 +91,11 @@ def voice_limits(charter: Charter, rows: Iterable[GradedReply]) -> tuple[VoiceLi
     answers = [r for r in rows if r.kind in ANSWERS and r.from_model and r.reply.strip()]
     out = []
     for v in charter.voice:
-        if v.max_words is None and not v.never:
+        if not answers or (v.max_words is None and not v.never):
             continue
         faults = [voice_fault(charter.voice, v.id, r.reply) for r in answers]
         first = next((f"{r.probe}: {f}" for r, f in zip(answers, faults, strict=True) if f), "")
         broken = [float(f is not None) for f in faults]
-        rate = rate_interval(broken, [r.cluster for r in answers]) if answers else None
+        rate = rate_interval(broken, [r.cluster for r in answers])
         out.append(VoiceLimit(v.id, len(answers), int(sum(broken)), rate, first))
     return tuple(out)

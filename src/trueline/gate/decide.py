@@ -21,6 +21,7 @@ from trueline.core.decisions import GateDecision, ImpactFinding, MeasureFinding
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.core.records import GateOutcome
 from trueline.gate.impact import impact_findings, impact_reasons
+from trueline.gate.inherited import MISSING
 from trueline.gate.judged import GraderError, behind, grader_error, stretched
 from trueline.gate.validity import comparison, red_team, unscored
 
@@ -156,11 +157,12 @@ def decide(
     baseline: Evaluation | None = None,
     *,
     redteam: Evaluation | None = None,
+    inherited: bool = False,
     fairness: Sequence[Fairness] = (),
     people: Mapping[str, Person] = {},
 ) -> GateDecision:
     """Decides. `charter`: the digest the rule belongs to. `redteam`: an evaluation of attacked probes where the rule requires one.
-    `fairness`: the charter's clauses; `people`: whom each of their probes is about (`charter.compile.people`)."""
+    `inherited`: whether the inherited probes are decided beside it (`gate.inherited`). `fairness`: the charter's clauses; `people`: whom each of their probes is about (`charter.compile.people`)."""
     invalid = comparison(candidate, baseline, charter, rule.margins)
     findings: list[MeasureFinding] = []
     reasons: list[str] = []
@@ -185,6 +187,8 @@ def decide(
     reasons += impact_reasons(impacts)
     broken, unasked = _zero_tolerance(candidate, rule.zero_tolerance)
     missing += unasked
+    if "inherited" in rule.require and not inherited:
+        missing.append(MISSING)
     if redteam is None and "redteam" in rule.require:
         missing.append("the charter requires a red-team run and none was given; run `trueline redteam`")
     if redteam is not None:  # given counts, required or not
