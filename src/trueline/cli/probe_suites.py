@@ -78,11 +78,12 @@ def import_(
         licences = {source_of(p.source, p.origin): TABLE[name].licence for p in found}
         write_suite(out, suite, name=name, version=version, licences=licences)
         where = out
+        fresh = len(found)
     else:
-        where = _drafted(open_project(str(charter)), found)[0]
+        where, fresh = _drafted(open_project(str(charter)), found)
     kinds = dict(Counter(p.kind for p in found))
-    told = {"probes": len(found), "kinds": kinds, "licence": TABLE[name].licence, "out": str(where)}
-    words = f"{len(found)} probes ({', '.join(f'{n} {k}' for k, n in kinds.items())}; {TABLE[name].licence}) -> {where}"
+    told = {"probes": len(found), "new": fresh, "kinds": kinds, "licence": TABLE[name].licence, "out": str(where)}
+    words = f"{len(found)} probes, {fresh} of them new ({', '.join(f'{n} {k}' for k, n in kinds.items())}; {TABLE[name].licence}) -> {where}"
     click.echo(json.dumps(told, ensure_ascii=False) if as_json else words)
     return 0
 
@@ -95,11 +96,12 @@ def _drafted(project: Project, found: Sequence[Probe]) -> tuple[Path, int]:
     from trueline.data.contamination import fingerprint
 
     path = project.loaded.path.parent / DRAFTS
+    path.open("a").close()  # what cannot be written is said before anything is read
     mend_tail(path)
     waiting = read_probes(path)
+    check_probes(project.loaded, found, path)
     known = {fingerprint(p.messages) for p in (*written_probes(project.loaded.charter), *project.probes, *waiting)}
     fresh = [p for p in found if fingerprint(p.messages) not in known]
-    check_probes(project.loaded, fresh, path)
     for probe in fresh:
         append_probe(path, probe)
     return path, len(fresh)
