@@ -24,19 +24,21 @@ import click
 @click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")
 @click.option("--no-prompt", is_flag=True, help="Ask the bare model, without the charter's prompt.")
 @click.option("--no-guard", is_flag=True, help="Ask a system without its guard: the model behind its prompt.")
+@click.option("--calibration", is_flag=True, help="Also measure by log-probabilities how far confidence is accuracy (local models).")
 @click.option("--judge", help="TARGET that judges what no exact check decides, in place of the general reply grader.")
 @click.option("--judge-labels", type=click.Path(path_type=Path), help="Replies of this suite graded by people: measures the judge's error.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     target: str, charter: str, probes: Path | None, asks: str, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
-    concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, judge: str | None,
+    concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, calibration: bool, judge: str | None,
     judge_labels: Path | None, seed: int, as_json: bool,
 ) -> int:  # fmt: skip
     """Wires target, suite and grader together."""
     import json
     from dataclasses import replace
 
+    from trueline.cli.calibration import measured
     from trueline.cli.families import families, print_families
     from trueline.cli.guarding import behind_guard
     from trueline.cli.judging import open_judge
@@ -56,6 +58,7 @@ def command(
     asked = behind_guard(opened, model, no_guard)
     sampling = sampling_of(opened.system, temperature, max_tokens, seed)
     folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(asked.chat.identity()), sampling.to_dict(), samples, judge)
+    told = measured(project, model, folder) if calibration else {}
     grader = open_judge(judge, judge_labels, project, suite, folder)
     found = run_suite(
         asked.chat, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=target, grader=grader,
@@ -70,10 +73,10 @@ def command(
             "notes": notes,
             **families(project, suite, found),
         }
-        click.echo(json.dumps({**told, "layers": [f.to_dict() for f in layers(found.rows)]}))
+        click.echo(json.dumps({**all_told, "layers": [f.to_dict() for f in layers(found.rows)]}))
     else:
         for note in notes:
             click.echo(f"note: {note}", err=True)
         print_summary(found, folder)
-        print_families(families(project, suite, found))
+        print_families({**families(project, suite, found), **told})
     return 0

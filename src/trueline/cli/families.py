@@ -65,3 +65,6 @@ def print_families(tables: dict[str, Any]) -> None:
         score = "not enough" if s["bias"] is None else f"{s['bias']['estimate']:+.3f} ({s['bias']['low']:+.3f} - {s['bias']['high']:+.3f})"
         told = f"accuracy {_rate(s['accuracy']).strip()}, bias score {score} of {s['answered']} answers, {s['unclear']} of {s['n']} without a choice"
         click.echo(f"BBQ {s['category']} {s['condition']}: {told}")
+    if c := tables.get("calibration"):
+        told = f"ECE {c['ece']:.3f} over {c['n']} questions in {c['bins']} bins (a perfect model would show about {c['floor']:.3f})"
+        click.echo(f"calibration: {told}; confidence {100 * c['confidence']:.1f} %, right {100 * c['accuracy']:.1f} %")

@@ -29,27 +29,23 @@ def _times(figure: str, factor: int) -> str:
     return more[-len(digits) :] if digits.startswith("0") else more
 
 
-def wrong_answer(charter: Charter, item: Knowledge) -> str | None:
-    """Another figure in the same words, or another item's place or time; None where the charter has nothing to confuse it with."""
+def wrong_answers(charter: Charter, item: Knowledge) -> tuple[str, ...]:
+    """Other figures in the same words, or other items' places, best first; none where the charter has nothing to confuse it with."""
     right = item.expected[0]
     figures = list(_FIGURE.finditer(right))
     if hour := _HOUR.search(right):
         h = int(hour.group(1))
-        made = right[: hour.start()] + str(h + 2 if h < 22 else h - 2) + right[hour.end() :]
-        return made if _differs(made, item.expected) else None
-    if figures:
+        made = [right[: hour.start()] + str(h + by if h + by < 24 else h - by) + right[hour.end() :] for by in (2, 3, 1)]
+    elif figures:
         last = figures[-1] if figures[0].group().startswith("0") else figures[0]  # of a telephone number, its end
-        for step in range(len(FACTORS)):
-            factor = FACTORS[(number(f"{item.id}|{right}", len(FACTORS)) + step) % len(FACTORS)]
-            made = right[: last.start()] + _times(last.group(), factor) + right[last.end() :]
-            if _differs(made, item.expected):
-                return made
-        return None
-    # a place for a place, a paper for a paper: what begins to ask alike is answered alike
-    asks = item.ask[0].split()[0].lower()
-    alike = [k for k in known(charter) if k.id != item.id and k.ask[0].split()[0].lower() == asks]
-    others = [k.expected[0] for k in alike if not _FIGURE.search(k.expected[0])]
-    return next((o for o in ranked(others, item.id) if _differs(o, item.expected)), None)
+        turn = number(f"{item.id}|{right}", len(FACTORS))
+        made = [right[: last.start()] + _times(last.group(), f) + right[last.end() :] for f in (*FACTORS[turn:], *FACTORS[:turn])]
+    else:
+        # a place for a place, a paper for a paper: what begins to ask alike is answered alike
+        asks = item.ask[0].split()[0].lower()
+        alike = [k for k in known(charter) if k.id != item.id and k.ask[0].split()[0].lower() == asks]
+        made = ranked({k.expected[0] for k in alike if not _FIGURE.search(k.expected[0])}, item.id)
+    return tuple(dict.fromkeys(m for m in made if _differs(m, item.expected)))
 
 
 def _differs(made: str, expected: Sequence[str]) -> bool:
@@ -61,7 +57,7 @@ def facts(charter: Charter) -> tuple[Fact, ...]:
     """Every knowledge item with a wrong answer to it."""
     out = []
     for item in known(charter):
-        wrong = wrong_answer(charter, item)
+        wrong = next(iter(wrong_answers(charter, item)), None)
         if wrong is not None:
             said = item.reply or f"{item.expected[0][:1].upper()}{item.expected[0][1:]}."
             out.append(Fact(item.id, item.ask[0], item.expected, said, wrong))
