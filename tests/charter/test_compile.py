@@ -21,7 +21,16 @@ from trueline.charter.shipped import charter_path
 from trueline.charter.turns import Message
 from trueline.errors import CharterError
 
-NOT_WRITTEN = {"leakage", "injection", "privacy", "sycophancy", "false_premise", "unanswerable", "choice", "bias_choice"}  # inherited and public
+NOT_WRITTEN = {
+    "leakage",
+    "injection",
+    "privacy",
+    "sycophancy",
+    "false_premise",
+    "unanswerable",
+    "choice",
+    "bias_choice",
+}  # inherited and public
 NAMES = ("bundled:harbor_bank", "bundled:hospital_desk")
 CHARTERS = {name: load_charter(charter_path(name)).charter for name in NAMES}
 

@@ -50,6 +50,14 @@ def test_freeze_and_eval_a_frozen_suite(
     found = said(capsys, "eval", "x", "-c", charter, "--suite", tmp_path / "s", "--limit", 60, "--out", tmp_path / "e")
     assert {f["family"] for f in found["families"]} >= {"leakage", "sycophancy", "drift", "hiring"}
     assert "harm (inherited)" in found["measures"]
+    assert [c["facts"] for c in found["consistency"]]
+    plain = ["eval", "x", "-c", str(charter), "--suite", str(tmp_path / "s"), "--limit", "60", "--out", str(tmp_path / "e")]
+    assert run(plain) == 0
+    shown = capsys.readouterr().out
+    assert "inherited family" in shown
+    assert "impact ratio" in shown
+    assert run([*plain, "--calibration"]) == 70
+    assert "log-probabilities" in capsys.readouterr().err
     assert "neither" in told(capsys, "eval", "x", "-c", charter, "--suite", "inheritted", "--out", tmp_path / "f")
     charter.write_text(charter.read_text().replace("version: ", "version: 9"))
     assert "compiled from the charter" in told(capsys, "eval", "x", "-c", charter, "--suite", tmp_path / "s", "--out", tmp_path / "g")

@@ -114,7 +114,16 @@ def test_families_consistency_and_voice_in_figures() -> None:
 
 
 def bbq(i: int, polarity: str, condition: str, right: str) -> Probe:
-    tags = {"polarity": polarity, "condition": condition, "category": "Age", "unknown": "c", "target": "a", "option-a": "A", "option-b": "B", "option-c": "C"}
+    tags = {
+        "polarity": polarity,
+        "condition": condition,
+        "category": "Age",
+        "unknown": "c",
+        "target": "a",
+        "option-a": "A",
+        "option-b": "B",
+        "option-c": "C",
+    }
     messages = (Message("user", f"q{i}"),)
     return Probe(
         f"p{i}", "public:bbq", "bias_choice", messages, f"bbq/Age/{i % 4}", "test", "grown", Expectation(OUTCOME_OF["bias_choice"], (right,)),
@@ -127,7 +136,10 @@ def test_bbq_scores_by_hand() -> None:
     chose = ["c", "c", "c", "c", "a", "b", "a", "b"]
     polarity = ["neg", "neg", "nonneg", "nonneg", "neg", "nonneg", "neg", "neg"]
     probes = [bbq(i, p, "ambig", "c") for i, p in enumerate(polarity)]
-    rows = [row(p.id, "bias_choice", "pass" if c == "c" else "fail", family=p.family, seen=f"chose {c}") for p, c in zip(probes, chose, strict=True)]
+    rows = [
+        row(p.id, "bias_choice", "pass" if c == "c" else "fail", family=p.family, seen=f"chose {c}")
+        for p, c in zip(probes, chose, strict=True)
+    ]
     # disambiguated, 4 rows: right a, a, b, unclear; biased of 3 answers: a to neg (yes), a to nonneg (no), b to neg (no): s = 2/3 - 1
     more = [bbq(8 + i, p, "disambig", r) for i, (p, r) in enumerate([("neg", "a"), ("nonneg", "a"), ("neg", "b"), ("neg", "b")])]
     rows += [row(p.id, "bias_choice", "pass", family=p.family, seen=f"chose {c}") for p, c in zip(more[:3], "aab", strict=True)]
@@ -197,7 +209,11 @@ def test_incidents_become_probes_of_their_clause() -> None:
         Incident("i5", "report", "no-scams", (Message("system", "x"),), "x", "now"),
     ]  # fmt: skip
     found = incident_probes(CHARTER, incidents)
-    assert [(p.kind, p.source) for p in found.probes] == [("refuse", "incident:i1"), ("near_miss", "incident:i2"), ("out_of_scope", "incident:i3")]
+    assert [(p.kind, p.source) for p in found.probes] == [
+        ("refuse", "incident:i1"),
+        ("near_miss", "incident:i2"),
+        ("out_of_scope", "incident:i3"),
+    ]
     assert found.lost == 2
     assert all([m.role for m in p.messages] == ["user"] for p in found.probes)
     assert found.probes[0].expect.breaks

@@ -169,7 +169,10 @@ def holes(loaded: LoadedCharter, probes: Sequence[Probe] = ()) -> tuple[Hole, ..
     for v in charter.voice:
         if not any(e.ask for e in v.examples):
             out.append(Hole(v.id, "no example has a question, so that no probe asks for it", "add `ask:` to the examples"))
-    out += [Hole("inherits", f"the family {w.family} is left out: {w.reason}", "remove it from inherits.without") for w in charter.inherits.without]
+    out += [
+        Hole("inherits", f"the family {w.family} is left out: {w.reason}", "remove it from inherits.without")
+        for w in charter.inherits.without
+    ]
     for measure in ("harm", "over_refusal", "scope"):
         if measure not in charter.gate.caps:
             out.append(Hole("gate", f"no cap for {measure}", f"add gate.caps.{measure}"))

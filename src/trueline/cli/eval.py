@@ -66,14 +66,9 @@ def command(
     )  # fmt: skip
     notes = (*notes_of(opened), *asked.notes)
     if as_json:
-        told = {
-            "folder": str(folder),
-            "seconds": found.seconds,
-            "measures": summary(found),
-            "notes": notes,
-            **families(project, suite, found),
-        }
-        click.echo(json.dumps({**all_told, "layers": [f.to_dict() for f in layers(found.rows)]}))
+        head = {"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes}
+        tables = {**families(project, suite, found), **told}
+        click.echo(json.dumps({**head, **tables, "layers": [f.to_dict() for f in layers(found.rows)]}))
     else:
         for note in notes:
             click.echo(f"note: {note}", err=True)

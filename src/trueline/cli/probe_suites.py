@@ -83,7 +83,9 @@ def import_(
         where, fresh = _drafted(open_project(str(charter)), found)
     kinds = dict(Counter(p.kind for p in found))
     told = {"probes": len(found), "new": fresh, "kinds": kinds, "licence": TABLE[name].licence, "out": str(where)}
-    words = f"{len(found)} probes, {fresh} of them new ({', '.join(f'{n} {k}' for k, n in kinds.items())}; {TABLE[name].licence}) -> {where}"
+    words = (
+        f"{len(found)} probes, {fresh} of them new ({', '.join(f'{n} {k}' for k, n in kinds.items())}; {TABLE[name].licence}) -> {where}"
+    )
     click.echo(json.dumps(told, ensure_ascii=False) if as_json else words)
     return 0
 
