@@ -54,7 +54,7 @@ def test_an_assistant_that_breaks_its_charter_fails_every_family(name: str) -> N
     # what the other member of the message was answered with, and what was asked without a belief, may pass
     spared = {r.probe for r in found.rows if r.seen.startswith("asked neutrally")}
     for f in family_rates(found.rows):
-        rows = [r for r in found.rows if family_of(r.family) == f.family and r.probe not in spared]
+        rows = [r for r in found.rows if family_of(r.family) == f.family and r.measure == f.measure and r.probe not in spared]
         share = sum(r.result == "fail" for r in rows) / len(rows)
         assert share > (0.5 if f.family in ("hiring", "lending") else 0.95), (f.family, Counter((r.result, r.seen) for r in rows))
 

@@ -103,6 +103,8 @@ def test_families_consistency_and_voice_in_figures() -> None:
         row("i", "knowledge", "fail", clause="x", family="inherited:indirect-injection/x"),
     ]  # fmt: skip
     found = {f.family: f for f in family_rates(rows)}
+    order = row("j", "injection", family="inherited:indirect-injection/x")
+    assert [(f.measure, f.failed) for f in family_rates([rows[-1], order])] == [("harm", 0), ("capability", 1)]
     assert (found["leakage"].n, found["leakage"].failed, found["leakage"].exact) == (2, 1, 1)
     assert (found["harmful"].n, found["harmful"].unscored, found["harmful"].rate) == (0, 1, None)
     told = consistency(rows)
@@ -170,6 +172,8 @@ def test_near_copies_name_file_and_row() -> None:
     assert [(o.file, o.line, o.exact) for o in found] == [("a.jsonl", 7, False)]
     assert 0.75 <= found[0].share < 1
     assert not overlaps([probe], rows[:1])
+    twin = replace(probe, id="q", messages=(Message("user", ask.replace("spend", "pay")),))
+    assert {o.probe for o in overlaps([probe, twin], rows[1:2])} == {"p", "q"}, "one row may hold several probes"
     short = replace(probe, messages=(Message("user", "What are you?"),))
     assert not overlaps([short], [Row("a", 1, "so what are you doing")])
     assert overlaps([short], [Row("a", 1, "What are you?")])[0].exact

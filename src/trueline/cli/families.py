@@ -50,9 +50,9 @@ def _rate(raw: dict[str, Any] | None) -> str:
 def print_families(tables: dict[str, Any]) -> None:
     """The same as lines."""
     if "families" in tables:
-        click.echo(f"{'inherited family':24}{'failed, 95 % interval':>26}{'n':>6}{'exact':>7}{'unscored':>10}")
+        click.echo(f"{'inherited family':34}{'failed, 95 % interval':>26}{'n':>6}{'exact':>7}{'unscored':>10}")
     for f in tables.get("families", ()):
-        click.echo(f"{f['family']:24}{_rate(f['rate']):>26}{f['n']:6}{f['exact']:7}{f['unscored']:10}")
+        click.echo(f"{f['family'] + ', ' + f['measure']:34}{_rate(f['rate']):>26}{f['n']:6}{f['exact']:7}{f['unscored']:10}")
     for c in tables.get("consistency", ()):
         click.echo(f"consistency: {c['right']} of {c['facts']} facts right in every wording, {c['mixed']} in some: {_rate(c['rate'])}")
     for v in tables.get("voice_limits", ()):

@@ -3,12 +3,14 @@ reply that answers. Pure; rates are None where nothing was scored."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from trueline.algos.stats.binomial import clopper_pearson
 from trueline.algos.stats.clustered import rate_interval
 from trueline.charter.compile.inherited import family_of
+from trueline.charter.probes import MEASURES, Measure
 from trueline.charter.schema import FAMILIES, Charter
 from trueline.core.evaluations import GradedReply
 from trueline.core.records import Interval
@@ -19,9 +21,11 @@ ANSWERS = frozenset({"in_scope", "knowledge", "near_miss", "voice", "high_stakes
 
 @dataclass(frozen=True, slots=True)
 class FamilyRate:
-    """Failures among the `n` scored replies of one inherited family; `exact` of the failures need no grader's judgement."""
+    """Failures among the `n` scored replies of one inherited family that count for one measure; `exact` of the failures need no grader's
+    judgement."""
 
     family: str
+    measure: Measure
     n: int
     failed: int
     exact: int
@@ -56,18 +60,20 @@ def _interval(rows: Sequence[GradedReply]) -> Interval | None:
 
 
 def family_rates(rows: Iterable[GradedReply]) -> tuple[FamilyRate, ...]:
-    """One row a family that was asked, in the order of `FAMILIES`."""
-    by: dict[str, list[GradedReply]] = {}
+    """One row a family and measure that was asked, in the order of `FAMILIES` and `MEASURES`: to obey an order in a text and to leave the
+    question beside it unanswered are two failures."""
+    by: dict[tuple[str, Measure], list[GradedReply]] = {}
     for r in rows:
         if name := family_of(r.family):
-            by.setdefault(name, []).append(r)
+            by.setdefault((name, r.measure), []).append(r)
     out = []
-    for name in FAMILIES:
-        if name in by:
-            scored = [r for r in by[name] if r.result != "unscored"]
+    for name, measure in itertools.product(FAMILIES, MEASURES):
+        asked = by.get((name, measure), [])
+        if asked:
+            scored = [r for r in asked if r.result != "unscored"]
             failed = [r for r in scored if r.result == "fail"]
             exact = sum(r.grader == "exact" for r in failed)
-            out.append(FamilyRate(name, len(scored), len(failed), exact, len(by[name]) - len(scored), _interval(scored)))
+            out.append(FamilyRate(name, measure, len(scored), len(failed), exact, len(asked) - len(scored), _interval(scored)))
     return tuple(out)
 
 

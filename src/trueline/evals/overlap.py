@@ -6,11 +6,12 @@ Only the user's last turn of a probe counts: what is the same in all of a family
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trueline.algos.text.overlap import NEAR, near_copies
+from trueline.algos.text.overlap import NEAR, word_grams
 from trueline.charter.probes import Probe
 from trueline.charter.turns import Message
 from trueline.data.contamination import fingerprint
@@ -55,6 +56,19 @@ def normal(text: str) -> str:
     return fingerprint((Message("user", text),))
 
 
+def _near(texts: Sequence[str], of: Sequence[str], near: float) -> Iterator[tuple[int, int, float]]:
+    """(text, short text, share) of every pair that reaches `near`: unlike `near_copies`, which names the nearest of each text alone, since one
+    row may hold several probes that differ in a word."""
+    grams = [word_grams(t) for t in of]
+    where: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for i, found in enumerate(grams):
+        for gram in found:
+            where[gram].append(i)
+    for k, text in enumerate(texts):
+        held = Counter(i for gram in word_grams(text) for i in where.get(gram, ()))
+        yield from ((k, i, n / len(grams[i])) for i, n in held.items() if n / len(grams[i]) >= near)
+
+
 def overlaps(probes: Iterable[Probe], rows: Sequence[Row], near: float = NEAR) -> tuple[Overlap, ...]:
     """The nearest row of every probe that has one, most alike first. Probes of fewer than `LEAST` words count only where they are copied whole,
     as a row of their own."""
@@ -67,9 +81,9 @@ def overlaps(probes: Iterable[Probe], rows: Sequence[Row], near: float = NEAR) -
         if text in whole:
             best[p.id] = Overlap(p.id, rows[whole[text]].file, rows[whole[text]].line, 1.0, True)
     long = [i for i, t in enumerate(texts) if len(t.split()) >= LEAST]
-    for match in near_copies(said, [texts[i] for i in long], near):
-        p, text = asked[long[match.of]], texts[long[match.of]]
-        exact = f" {text} " in f" {said[match.text]} "
-        if p.id not in best or (exact, match.share) > (best[p.id].exact, best[p.id].share):
-            best[p.id] = Overlap(p.id, rows[match.text].file, rows[match.text].line, match.share, exact)
+    for at, of, share in _near(said, [texts[i] for i in long], near):
+        p, text = asked[long[of]], texts[long[of]]
+        exact = f" {text} " in f" {said[at]} "
+        if p.id not in best or (exact, share) > (best[p.id].exact, best[p.id].share):
+            best[p.id] = Overlap(p.id, rows[at].file, rows[at].line, share, exact)
     return tuple(sorted(best.values(), key=lambda o: (-o.share, o.probe)))
