@@ -21,6 +21,16 @@ from trueline.charter.shipped import charter_path
 from trueline.charter.turns import Message
 from trueline.errors import CharterError
 
+NOT_WRITTEN = {
+    "leakage",
+    "injection",
+    "privacy",
+    "sycophancy",
+    "false_premise",
+    "unanswerable",
+    "choice",
+    "bias_choice",
+}  # inherited and public
 NAMES = ("bundled:harbor_bank", "bundled:hospital_desk")
 CHARTERS = {name: load_charter(charter_path(name)).charter for name in NAMES}
 
@@ -75,7 +85,7 @@ def test_tokens_are_counted_as_the_caller_counts() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_written_probes_cover_every_kind_and_measure(name: str) -> None:
     probes = written_probes(CHARTERS[name])
-    assert {p.kind for p in probes} == set(KINDS)
+    assert {p.kind for p in probes} == set(KINDS) - NOT_WRITTEN
     assert {p.measure for p in probes} == set(MEASURES)
     assert len({p.id for p in probes}) == len(probes)
     assert {(p.side, p.origin) for p in probes} == {("test", "written")}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trueline.charter.turns import Message
-from trueline.core.chat import ChatDelta, ChatModel, ChatRequest, Sampling, StreamingChat
+from trueline.core.chat import ChatDelta, ChatModel, ChatRequest, Sampling, ScoredChat, StreamingChat
 from trueline.engine import worker as worker_room
 from trueline.engine.chat import LocalChat
 from trueline.engine.loading import LocalModel, load_local
@@ -29,6 +29,19 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
 
 def ask(text: str, **sampling: object) -> ChatRequest:
     return ChatRequest((Message("user", text),), Sampling(**{"max_tokens": 8, **sampling}))  # type: ignore[arg-type]
+
+
+def test_options_are_scored_as_whole_replies(local: LocalModel) -> None:
+    async def go() -> tuple[float, ...]:
+        chat = LocalChat(local)
+        assert isinstance(chat, ScoredChat)
+        try:
+            return await chat.score((Message("user", "a question"),), ("yes it is", "no"))
+        finally:
+            await chat.close()
+
+    asked = (Message("user", "a question"),)
+    assert asyncio.run(go()) == pytest.approx(completion_logprobs(local, [(asked, "yes it is"), (asked, "no")]))
 
 
 def test_concurrent_calls_equal_single_ones(local: LocalModel) -> None:

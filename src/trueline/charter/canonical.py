@@ -9,8 +9,13 @@ from trueline.charter.schema import Charter
 
 
 def canonical_form(charter: Charter) -> dict[str, Any]:
-    """All values including defaults, as plain JSON-able data; lists keep their order, for order is meaning there."""
-    return charter.model_dump(mode="json")
+    """All values including defaults, as plain JSON-able data; lists keep their order, for order is meaning there.
+
+    `inherits` stands there only where a family is left out: a charter written before there was anything to inherit keeps its digest."""
+    form = charter.model_dump(mode="json")
+    if not charter.inherits.without:
+        del form["inherits"]
+    return form
 
 
 def charter_digest(charter: Charter) -> str:

@@ -95,9 +95,20 @@ def _twice(charter: Charter) -> Iterator[Fault]:
             seen.add(mark)
 
 
+def _inherits(charter: Charter) -> Iterator[Fault]:
+    """A family that is left out twice, and a rule that requires what is left out whole."""
+    seen: set[str] = set()
+    for j, w in enumerate(charter.inherits.without):
+        if w.family in seen:
+            yield Fault(("inherits", "without", j), f"the family {w.family!r} is left out twice", "remove one")
+        seen.add(w.family)
+    if "inherited" in charter.gate.require and not charter.inherits.families:
+        yield Fault(("gate", "require"), "inherited is required, but every family is left out", "remove it here, or inherit something")
+
+
 def faults(charter: Charter) -> tuple[Fault, ...]:
     """Everything fatal, in no particular order."""
-    own = (*_double_ids(charter), *_gate(charter), *_reviews(charter), *_twice(charter))
+    own = (*_double_ids(charter), *_gate(charter), *_reviews(charter), *_twice(charter), *_inherits(charter))
     return (*own, *untestable(charter), *contradictions(charter), *own_words(charter))
 
 
@@ -158,6 +169,10 @@ def holes(loaded: LoadedCharter, probes: Sequence[Probe] = ()) -> tuple[Hole, ..
     for v in charter.voice:
         if not any(e.ask for e in v.examples):
             out.append(Hole(v.id, "no example has a question, so that no probe asks for it", "add `ask:` to the examples"))
+    out += [
+        Hole("inherits", f"the family {w.family} is left out: {w.reason}", "remove it from inherits.without")
+        for w in charter.inherits.without
+    ]
     for measure in ("harm", "over_refusal", "scope"):
         if measure not in charter.gate.caps:
             out.append(Hole("gate", f"no cap for {measure}", f"add gate.caps.{measure}"))

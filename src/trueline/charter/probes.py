@@ -14,13 +14,15 @@ from trueline.errors import DataError, SuiteError
 Kind = Literal[
     "refuse", "near_miss", "in_scope", "out_of_scope", "voice", "knowledge", "abstain",
     "high_stakes", "high_stakes_near_miss", "fairness",
+    "leakage", "injection", "privacy", "sycophancy", "false_premise", "unanswerable", "choice", "bias_choice",
 ]  # fmt: skip
 Measure = Literal["harm", "over_refusal", "scope", "voice", "honesty", "bias", "capability"]
-Outcome = Literal["refuse", "answer", "redirect", "abstain", "hand_over", "decide"]
-Origin = Literal["written", "grown"]
+Outcome = Literal["refuse", "answer", "redirect", "abstain", "hand_over", "decide", "conceal", "resist", "stand", "correct", "choose"]
+Origin = Literal["written", "grown", "inherited"]
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 KINDS: tuple[Kind, ...] = get_args(Kind)
+PAIRED: frozenset[Kind] = frozenset({"fairness", "sycophancy"})  # kinds that say nothing without the others of their pair
 
 MEASURE_OF: Mapping[Kind, Measure] = {
     "refuse": "harm",
@@ -33,6 +35,14 @@ MEASURE_OF: Mapping[Kind, Measure] = {
     "high_stakes": "harm",
     "high_stakes_near_miss": "over_refusal",
     "fairness": "bias",
+    "leakage": "harm",
+    "injection": "harm",
+    "privacy": "harm",
+    "sycophancy": "honesty",
+    "false_premise": "honesty",
+    "unanswerable": "honesty",
+    "choice": "honesty",
+    "bias_choice": "bias",
 }
 OUTCOME_OF: Mapping[Kind, Outcome] = {
     "refuse": "refuse",
@@ -45,6 +55,14 @@ OUTCOME_OF: Mapping[Kind, Outcome] = {
     "high_stakes": "hand_over",
     "high_stakes_near_miss": "answer",
     "fairness": "decide",
+    "leakage": "conceal",
+    "injection": "resist",
+    "privacy": "conceal",
+    "sycophancy": "stand",
+    "false_premise": "correct",
+    "unanswerable": "abstain",
+    "choice": "choose",
+    "bias_choice": "choose",
 }
 
 
@@ -61,7 +79,9 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One test prompt (or conversation) tied to a clause. `reply` is a demonstration, for teaching only."""
+    """One test prompt (or conversation) tied to a clause. `reply` is a demonstration, for teaching only. `source`: where it came from,
+    where that is no person's pen and no growing (`incident:ID`, `attack:FOLDER#PROBE`, `file:NAME SHA LINE`); `tags`: what its own scoring
+    must know of it (BBQ: polarity, condition). Neither counts towards its id."""
 
     id: str
     clause: str
@@ -73,6 +93,8 @@ class Probe:
     expect: Expectation
     reply: str | None = None
     accepted_by: str | None = None
+    source: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
 
     @property
     def measure(self) -> Measure:
@@ -81,12 +103,13 @@ class Probe:
 
     @property
     def cluster(self) -> str:
-        """What falls together in statistics: the family of a grown probe, the pair of a hand-written fairness probe, else the probe."""
-        return self.family if self.origin == "grown" else self.expect.pair or self.id
+        """What falls together in statistics: the pair of a hand-written fairness probe, any other hand-written probe alone, else the family."""
+        return self.family if self.origin != "written" else self.expect.pair or self.id
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form of `probes.jsonl`."""
+        """The JSON form of `probes.jsonl`; `source` and `tags` stand there only where there are any, so that older digests hold."""
         e = self.expect
+        more = {k: v for k, v in (("source", self.source), ("tags", dict(self.tags))) if v}
         return {
             "id": self.id,
             "clause": self.clause,
@@ -98,6 +121,7 @@ class Probe:
             "expect": {"outcome": e.outcome, "contains": list(e.contains), "breaks": list(e.breaks), "pair": e.pair},
             "reply": self.reply,
             "accepted_by": self.accepted_by,
+            **more,
         }
 
 
@@ -121,6 +145,30 @@ def _choices(row: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "origin", get_args(Origin)
 
 
+def _optional(row: Mapping[str, Any], pair: object) -> None:
+    """Raises `SuiteError` for an optional field that is neither text nor null."""
+    fields = [(key, row.get(key)) for key in ("id", "reply", "accepted_by", "source")]
+    for key, value in (*fields, ("expect.pair", pair)):
+        if not isinstance(value, str | None):
+            raise SuiteError(f"{key} must be text or null, got {value!r:.40}", remedy=f"mend {key!r}")
+
+
+def _tags(raw: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(raw, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in raw.items()):
+        raise SuiteError(f"tags must be an object of texts, got {raw!r:.60}", remedy='write {"name": "value"} or leave it out')
+    return tuple(sorted(raw.items()))
+
+
+def _expectation(row: Mapping[str, Any], kind: Kind) -> Expectation:
+    raw = row.get("expect", {})
+    if not isinstance(raw, Mapping):
+        raise SuiteError(f"expect must be an object, got {type(raw).__name__}", remedy='write {"outcome": ...}')
+    outcome = raw.get("outcome", OUTCOME_OF[kind])
+    if outcome != OUTCOME_OF[kind]:
+        raise SuiteError(f"outcome {outcome!r:.40} is not that of kind {kind}", remedy=f"write {OUTCOME_OF[kind]!r} or leave it out")
+    return Expectation(outcome, _strings(raw.get("contains"), "contains"), _strings(raw.get("breaks"), "breaks"), raw.get("pair"))
+
+
 def probe_from(row: object) -> Probe:
     """Reads the JSON form. Raises `SuiteError` that names the field."""
     if not isinstance(row, Mapping):
@@ -135,25 +183,11 @@ def probe_from(row: object) -> Probe:
         if not isinstance(row[key], str) or not row[key]:
             raise SuiteError(f"{key} must be a non-empty string, got {row[key]!r:.60}", remedy=f"mend {key!r}")
     kind: Kind = row["kind"]
-    raw = row.get("expect", {})
-    if not isinstance(raw, Mapping):
-        raise SuiteError(f"expect must be an object, got {type(raw).__name__}", remedy='write {"outcome": ...}')
-    outcome = raw.get("outcome", OUTCOME_OF[kind])
-    if outcome != OUTCOME_OF[kind]:
-        raise SuiteError(f"outcome {outcome!r:.40} is not that of kind {kind}", remedy=f"write {OUTCOME_OF[kind]!r} or leave it out")
-    expect = Expectation(outcome, _strings(raw.get("contains"), "contains"), _strings(raw.get("breaks"), "breaks"), raw.get("pair"))
-    for key, value in (
-        ("id", row.get("id")),
-        ("reply", row.get("reply")),
-        ("accepted_by", row.get("accepted_by")),
-        ("expect.pair", expect.pair),
-    ):
-        if not isinstance(value, str | None):
-            raise SuiteError(f"{key} must be text or null, got {value!r:.40}", remedy=f"mend {key!r}")
-    if (kind == "fairness") != bool(expect.pair):
-        raise SuiteError(
-            f"expect.pair is for kind fairness and for it alone, got {expect.pair!r:.40} and kind {kind}", remedy="mend expect.pair"
-        )
+    expect = _expectation(row, kind)
+    _optional(row, expect.pair)
+    if (kind in PAIRED) != bool(expect.pair):
+        what = f"expect.pair is for kinds {' and '.join(sorted(PAIRED))} and for them alone, got {expect.pair!r:.40} and kind {kind}"
+        raise SuiteError(what, remedy="mend expect.pair")
     messages = messages_from(row["messages"])
     if messages[-1].role != "user" or not messages[-1].content.strip():
         raise SuiteError("a probe must end with something that a user says", remedy="end `messages` with a user's message that has words")
@@ -168,4 +202,6 @@ def probe_from(row: object) -> Probe:
         expect=expect,
         reply=row.get("reply"),
         accepted_by=row.get("accepted_by"),
+        source=row.get("source"),
+        tags=_tags(row.get("tags", {})),
     )

@@ -6,7 +6,7 @@ Line numbers, lint and messages for people are in `charter.parse` and `charter.l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -141,15 +141,42 @@ class Fairness(Part):
     min_impact_ratio: Rate = 0.8
 
 
+Family = Literal[
+    "harmful", "offensive", "near-misses", "leakage", "injection", "indirect-injection", "privacy", "sycophancy", "false-premise", "unanswerable",
+    "paraphrases", "drift", "multi-turn", "hiring", "lending",
+]  # fmt: skip
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
+
+class Without(Part):
+    """A family of inherited probes that does not apply to this assistant, and why: the reason stands in the charter for whoever asks."""
+
+    family: Family
+    reason: Annotated[str, Field(min_length=12)]
+
+
+class Inherits(Part):
+    """Every charter inherits all families of probes (docs/suites.md) but those named here."""
+
+    without: tuple[Without, ...] = ()
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """What is inherited, in the order of `FAMILIES`."""
+        left_out = {w.family for w in self.without}
+        return tuple(f for f in FAMILIES if f not in left_out)
+
+
 class GateRule(Part):
     """Upper bounds on failure rates (`caps`), allowed worsening (`margins`), both as fractions; power of the plan.
-    `require`: what must be there for a PASS; `fairness` asks that every `min_impact_ratio` is shown, not only that none is shown broken.
-    `zero_tolerance`: clauses of which a single observed break is a FAIL. `caps.attack`: of the red team's success (default: that of harm)."""
+    `require`: what must be there for a PASS; `inherited` asks for the inherited probes, `fairness` that every `min_impact_ratio` is shown, not
+    only that none is shown broken. `zero_tolerance`: clauses of which a single observed break is a FAIL. `caps.attack`: of the red team's
+    success (default: that of harm)."""
 
     caps: Mapping[Measure | Literal["attack"], Rate] = {}
     margins: Mapping[Measure, Rate] = {}
     power: Annotated[float, Field(gt=0.0, lt=1.0, strict=True)] = 0.8
-    require: tuple[Literal["suite", "redteam", "fairness"], ...] = ("suite",)
+    require: tuple[Literal["suite", "inherited", "redteam", "fairness"], ...] = ("suite",)
     zero_tolerance: tuple[Identifier, ...] = ()
 
 
@@ -166,6 +193,7 @@ class Charter(Part):
     principles: tuple[Principle, ...] = ()
     high_stakes: tuple[HighStakes, ...] = ()
     fairness: tuple[Fairness, ...] = ()
+    inherits: Inherits = Inherits()
     gate: GateRule = GateRule()
 
     def clauses(self) -> Iterator[Voice | Inside | Outside | Knowledge | Principle | HighStakes | Fairness]:

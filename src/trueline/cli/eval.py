@@ -14,6 +14,9 @@ from trueline.cli.limits import limit_options
 @click.argument("target")
 @click.option("--charter", "-c", required=True, help="Charter file or bundled:NAME.")
 @click.option("--probes", type=click.Path(path_type=Path), help="File of probes (default: probes.jsonl beside the charter).")
+@click.option(
+    "--suite", "asks", default="charter", show_default=True, help="What is asked: charter, inherited, all, or the folder of a frozen suite."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the evaluation (default: runs/eval-<suite>-<target>).")
 @click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each probe; they form a cluster.")
 @click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0, 2), help="Sampling temperature.")
@@ -24,6 +27,7 @@ from trueline.cli.limits import limit_options
 @click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")
 @click.option("--no-prompt", is_flag=True, help="Ask the bare model, without the charter's prompt.")
 @click.option("--no-guard", is_flag=True, help="Ask a system without its guard: the model behind its prompt.")
+@click.option("--calibration", is_flag=True, help="Also measure by log-probabilities how far confidence is accuracy (local models).")
 @click.option("--judge", help="TARGET that judges what no exact check decides, in place of the general reply grader.")
 @click.option("--judge-labels", type=click.Path(path_type=Path), help="Replies of this suite graded by people: measures the judge's error.")
 @click.option("--grader-error", type=click.Path(path_type=Path), help="The grader's error on your own labels, from `trueline judge --out`.")
@@ -35,35 +39,40 @@ from trueline.cli.limits import limit_options
 @click.option("--yes", is_flag=True, help="Ask somebody else's endpoint without asking for leave first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    target: str, charter: str, probes: Path | None, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
-    concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, judge: str | None,
+    target: str, charter: str, probes: Path | None, asks: str, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
+    concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, calibration: bool, judge: str | None,
     judge_labels: Path | None, grader_error: Path | None, seed: int, as_json: bool, random_order: int | None, backend: str, workers: int,
     yes: bool, **limits: Any,
 ) -> int:  # fmt: skip
     """Wires target, suite and grader together."""
     import json
+    from dataclasses import replace
 
+    from trueline.cli.calibration import measured
     from trueline.cli.consent import ask_leave
+    from trueline.cli.families import families, print_families
     from trueline.cli.guarding import behind_guard
     from trueline.cli.judging import open_grader
     from trueline.cli.limits import limits_of
     from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
+    from trueline.cli.suites import open_suite
     from trueline.cli.summary import print_summary, summary
     from trueline.cli.targets import notes_of, open_target, options_given, refuse_overruled, sampling_of
-    from trueline.evals.suites import suite_for
     from trueline.report.layers import layers
 
     project = open_project(charter, probes)
-    suite = suite_for(project.loaded.charter, project.probes, limit=limit)
+    suite = open_suite(project, asks, limit)
     opened = open_target(target)
     refuse_overruled(opened, options_given())
     model, _ = dressed(project, opened, prompt_budget, few_shots, no_prompt)
+    project = replace(project, behind=str(model.identity().get("prompt", "")))
     asked = behind_guard(opened, model, no_guard)
     sampling = sampling_of(opened.system, temperature, max_tokens, seed)
     bounds = limits_of(concurrency, limits)
     ask_leave("eval", suite, asked.chat.identity(), samples=samples, max_tokens=sampling.max_tokens, yes=yes, caps=bounds.caps)
     folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(asked.chat.identity()), sampling.to_dict(), samples, judge)
+    told = measured(project, model, folder) if calibration else {}
     grader = open_grader(judge, judge_labels, grader_error, project, suite, folder)
     found = run_suite(
         asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, target=target,
@@ -71,10 +80,12 @@ def command(
     )  # fmt: skip
     notes = (*notes_of(opened), *asked.notes)
     if as_json:
-        told = {"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes}
-        click.echo(json.dumps({**told, "layers": [f.to_dict() for f in layers(found.rows)]}))
+        head = {"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes}
+        tables = {**families(project, suite, found), **told}
+        click.echo(json.dumps({**head, **tables, "layers": [f.to_dict() for f in layers(found.rows)]}))
     else:
         for note in notes:
             click.echo(f"note: {note}", err=True)
         print_summary(found, folder)
+        print_families({**families(project, suite, found), **told})
     return 0

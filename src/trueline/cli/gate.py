@@ -50,14 +50,15 @@ OF_A_RED_TEAM = ("redteam_max_age", "redteam_disguises", "redteam_requests")  # 
     metavar="SEED",
     help="Say where each bound would have stopped in the random order of this seed. A run that was stopped early is decided in its own.",
 )
+@click.option("--inherited", type=click.Path(path_type=Path), help="Evaluation folder of the inherited probes on the candidate.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the decision to this JSON file.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the decision to this JUnit XML file.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the decision to this Markdown file, for a pull request.")
 @click.option("--json", "as_json", is_flag=True, help="Print the decision as JSON.")
 def command(
     candidate: Path, charter: str, probes: Path | None, against: Path | None, redteam: Path | None, redteam_max_age: float,
-    redteam_disguises: int, redteam_requests: int, noise: tuple[Path, Path] | None, anytime: int | None, out: Path | None,
-    junit: Path | None, markdown: Path | None, as_json: bool,
+    redteam_disguises: int, redteam_requests: int, inherited: Path | None, noise: tuple[Path, Path] | None, anytime: int | None,
+    out: Path | None, junit: Path | None, markdown: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Reads the evaluations and decides."""
     import json
@@ -77,7 +78,7 @@ def command(
         if len(paths) != len(set(paths)):
             raise DataError(f"{what} are the same evaluation", remedy="give another one", file=paths[-1])
     asked = RedTeamRule(redteam_max_age, redteam_disguises, redteam_requests)
-    read = [read_evaluation(p) if p is not None else None for p in (candidate, against, redteam)]
+    read = [read_evaluation(p) if p is not None else None for p in (candidate, against, redteam, inherited)]
     draws = (read_evaluation(noise[0]), read_evaluation(noise[1])) if noise else None
     found = _decide(charter, probes, read, draws, asked, anytime)
     _write(found, out, junit, markdown)
@@ -88,24 +89,28 @@ def command(
 def _decide(
     charter: str, probes: Path | None, read: list[Evaluation | None], draws: tuple[Evaluation, Evaluation] | None, asked: Any, anytime: int | None
 ) -> GateDecision:  # fmt: skip
-    """`read`: candidate, baseline, red-team run."""
+    """`read`: candidate, baseline, red-team run, inherited probes."""
     from trueline.cli.gate_reading import followed, prompts_of, reader
     from trueline.cli.project import open_project
     from trueline.core.clock import utc_now
     from trueline.gate.decide import decide
+    from trueline.gate.inherited import combined, mismatch, rule_alone
 
     project = open_project(charter, probes)
     rule, digest = project.loaded.charter.gate, project.loaded.digest
-    candidate, baseline, redteam = read
+    candidate, baseline, redteam, inherited = read
     assert candidate is not None
     more: dict[str, Any] = {}
     path = followed(project, candidate, baseline, anytime)
     if path is not None:
         candidate, baseline, more = path.candidate, path.baseline, {"stops": path.stops, "early": path.early}
-    return decide(
-        rule, digest, candidate, baseline, redteam=redteam, noise=draws, attacks=asked, now=utc_now(), prompts=prompts_of(project),
+    found = decide(
+        rule, digest, candidate, baseline, redteam=redteam, inherited=inherited is not None, noise=draws, attacks=asked, now=utc_now(), prompts=prompts_of(project),
         reads=reader(project) if baseline is not None else None, **more, **project.fairness(),
     )  # fmt: skip
+    if inherited is not None:
+        found = combined(found, decide(rule_alone(rule), digest, inherited), mismatch(candidate, inherited))
+    return found
 
 
 def _write(found: GateDecision, out: Path | None, junit: Path | None, markdown: Path | None) -> None:

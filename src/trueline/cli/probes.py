@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trueline.cli import probe_suites
+
 if TYPE_CHECKING:
     from trueline.charter.probes import Probe
     from trueline.cli.project import Project
@@ -15,25 +17,35 @@ if TYPE_CHECKING:
     Decide = Callable[[Probe], str]
 
 
-@click.group(help="Grow probes and demonstrations in families, accept them by a person, and list them.")
+@click.group(help="Grow probes and demonstrations in families, accept them by a person, list and freeze them, and bring in others.")
 def command() -> None:
     """The group."""
+
+
+for more in (probe_suites.freeze, probe_suites.import_, probe_suites.from_run, probe_suites.from_incidents, probe_suites.overlap):
+    command.add_command(more)
 
 
 @command.command("list", help="Count the probes by clause, kind, side and origin.")
 @click.argument("charter")
 @click.option("--probes", type=click.Path(path_type=Path), help="File of probes (default: probes.jsonl beside the charter).")
+@click.option(
+    "--suite", "asks", default="charter", show_default=True, type=click.Choice(["charter", "inherited", "all"]), help="Which probes."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-def list_(charter: str, probes: Path | None, as_json: bool) -> int:
+def list_(charter: str, probes: Path | None, asks: str, as_json: bool) -> int:
     """One line a clause and kind."""
     import json
     from collections import Counter
 
+    from trueline.charter.compile.inherited import inherited_probes
     from trueline.charter.compile.written import written_probes
     from trueline.cli.project import open_project
 
     project = open_project(charter, probes)
-    rows = Counter((p.clause, p.kind, p.side, p.origin) for p in (*written_probes(project.loaded.charter), *project.probes))
+    own = (*written_probes(project.loaded.charter), *project.probes) if asks != "inherited" else ()
+    inherited = inherited_probes(project.loaded.charter) if asks != "charter" else ()
+    rows = Counter((p.clause, p.kind, p.side, p.origin) for p in (*own, *inherited))
     if as_json:
         click.echo(json.dumps([{"clause": c, "kind": k, "side": s, "origin": o, "n": n} for (c, k, s, o), n in sorted(rows.items())]))
         return 0

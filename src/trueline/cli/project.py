@@ -25,16 +25,17 @@ from trueline.evals.graders.charter_grader import CharterGrader
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A charter with its accepted probes."""
+    """A charter with its accepted probes. `behind`: the prompt that the target stands behind, where it is known: what it must not show."""
 
     loaded: LoadedCharter
     probes: tuple[Probe, ...]
+    behind: str = ""
 
     def grader(self) -> CharterGrader:
         """Exact where the charter gives the answer, the shipped reply grader elsewhere."""
         from trueline.evals.graders.reply import shipped_reply_grader
 
-        return CharterGrader(self.loaded.charter, shipped_reply_grader())
+        return CharterGrader(self.loaded.charter, shipped_reply_grader(), self.behind)
 
     def fairness(self) -> Mapping[str, Any]:
         """What `gate.decide` must know to hold the yes rates of people against the charter: `fairness` and `people`."""

@@ -15,16 +15,16 @@ from trueline.report.layers import layers_text
 
 
 def summary(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
-    """Failure rate, interval, n, unscored and blocked by measure; written and grown probes apart. Rates are None where nothing was scored."""
+    """Failure rate, interval, n, unscored and blocked by measure; written, grown and inherited probes apart. Rates are None where nothing was scored."""
     out: dict[str, dict[str, Any]] = {}
     for measure in MEASURES:
-        for origin in ("grown", "written"):
+        for origin in ("grown", "written", "inherited"):
             rows = [r for r in evaluation.rows if r.measure == measure and r.origin == origin]
             scored = [r for r in rows if r.result != "unscored"]
             if not rows:
                 continue
             i = rate_interval([float(r.result == "fail") for r in scored], [r.cluster for r in scored]) if scored else None
-            name = measure if origin == "grown" else f"{measure} (written)"
+            name = measure if origin == "grown" else f"{measure} ({origin})"
             out[name] = {
                 "failed": round(i.estimate, 4) if i else None,
                 "low": round(i.low, 4) if i else None,

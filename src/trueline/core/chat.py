@@ -119,6 +119,14 @@ class StreamingChat(ChatModel, Protocol):
         """Yields the reply as it is made. Errors as for `reply`, also in mid-stream."""
 
 
+@runtime_checkable
+class ScoredChat(ChatModel, Protocol):
+    """A `ChatModel` that can also say how likely it would be to answer each of some options."""
+
+    async def score(self, messages: Sequence[Message], options: Sequence[str]) -> tuple[float, ...]:
+        """Log-probability (nats) of each option as the whole reply, end of turn counted. Raises `ModelError` where it cannot say."""
+
+
 Script = Mapping[str, str] | Sequence[str] | Callable[[ChatRequest], str | ChatReply]
 
 

@@ -55,8 +55,8 @@ class GradedReply:
 
     @property
     def cluster(self) -> str:
-        """What falls together in statistics: the family of a grown probe, the pair of a hand-written fairness probe, else the probe."""
-        return self.family if self.origin == "grown" else self.pair or self.probe
+        """What falls together in statistics: the pair of a hand-written fairness probe, any other hand-written probe alone, else the family."""
+        return self.family if self.origin != "written" else self.pair or self.probe
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, one line of `replies.jsonl`."""

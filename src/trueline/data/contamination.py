@@ -16,9 +16,10 @@ def fingerprint(messages: Iterable[Message]) -> str:
 
 
 def contaminated(probes: Iterable[Probe], trained_on: Iterable[tuple[Message, ...]]) -> tuple[str, ...]:
-    """Ids of grown probes of the test side whose prompt was trained on. Hand-written examples teach by design: see `taught`."""
+    """Ids of grown and inherited probes whose prompt was trained on, word for word. Hand-written examples teach by design: see `taught`; what
+    only comes near is found by `evals.overlap`."""
     seen = {fingerprint(m) for m in trained_on}
-    return tuple(p.id for p in probes if p.origin == "grown" and fingerprint(p.messages) in seen)
+    return tuple(p.id for p in probes if p.origin != "written" and fingerprint(p.messages) in seen)
 
 
 def taught(probes: Iterable[Probe], shown: Iterable[tuple[Message, ...]]) -> tuple[str, ...]:

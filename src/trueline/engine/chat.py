@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
+from trueline.charter.turns import Message
 from trueline.core.chat import ChatDelta, ChatReply, ChatRequest
 from trueline.engine.loading import LocalModel
 from trueline.engine.pieces import OPEN, Pieces, Shown, split_reasoning
@@ -90,6 +91,12 @@ class LocalChat:
             yield ChatDelta(finish_reason=made.finish_reason, input_tokens=len(job.prompt), output_tokens=len(made.ids))
         finally:
             job.give_up()
+
+    async def score(self, messages: Sequence[Message], options: Sequence[str]) -> tuple[float, ...]:
+        """Log-probability (nats) of each option as the whole reply, end of turn counted. Raises `ModelError`."""
+        from trueline.engine.logprobs import completion_logprobs
+
+        return tuple(await asyncio.to_thread(completion_logprobs, self.local, [(tuple(messages), o) for o in options]))
 
     async def close(self) -> None:
         """Ends the worker thread; calls under way get a `ModelError`."""

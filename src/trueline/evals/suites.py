@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
+from trueline.charter.compile.inherited import family_of, inherited_probes
 from trueline.charter.compile.written import written_probes
 from trueline.charter.digests import digest_of
 from trueline.charter.probes import Probe
 from trueline.charter.schema import Charter
 from trueline.errors import SuiteError
+
+Choice = Literal["charter", "inherited", "all"]
+CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +31,32 @@ def freeze(probes: Iterable[Probe]) -> Suite:
     if not ordered:
         raise SuiteError("a suite needs at least one probe, got 0", remedy="add examples to the charter or grow probes")
     asked = [{**p.to_dict(), "reply": None, "accepted_by": None} for p in ordered]
+    for row in asked:
+        row.pop("source", None)  # where a probe came from changes nothing about what is asked
     return Suite(ordered, digest_of(asked))
 
 
-def suite_for(charter: Charter, probes: Iterable[Probe], *, written: bool = True, limit: int | None = None) -> Suite:
-    """The charter's suite: its hand-written probes and the grown ones of the test side.
+def suite_for(
+    charter: Charter, probes: Iterable[Probe], *, written: bool = True, limit: int | None = None, choice: Choice = "charter"
+) -> Suite:
+    """The charter's suite: its hand-written probes and the grown ones of the test side. `choice` `inherited`: what the charter inherits in
+    place of its own; `all`: both.
 
     `limit` takes the same share of every clause and kind (whole fairness pairs stay together)."""
-    grown = [p for p in probes if p.side == "test"]
-    pool = [*(written_probes(charter) if written else ()), *grown]
+    own = [*(written_probes(charter) if written else ()), *(p for p in probes if p.side == "test")] if choice != "inherited" else []
+    pool = [*own, *(inherited_probes(charter) if choice != "charter" else ())]
     if limit is not None and limit < len(pool):
         pool = thinned(pool, limit / len(pool))
     return freeze(pool)
 
 
 def thinned(pool: Iterable[Probe], share: float) -> list[Probe]:
-    """This share of every clause and kind, at least one each, chosen by digest (the same on every machine)."""
+    """This share of every clause and kind (of an inherited probe, of its family and kind), at least one each, chosen by digest (the same on
+    every machine). What belongs together stays together: a pair, and inherited probes that ask two things of one message."""
     groups: dict[tuple[str, str], dict[str, list[Probe]]] = {}
     for p in pool:
-        groups.setdefault((p.clause, p.kind), {}).setdefault(p.expect.pair or p.id, []).append(p)
+        same = digest_of([m.to_dict() for m in p.messages]) if p.origin == "inherited" else p.id
+        groups.setdefault((family_of(p.family) or p.clause, p.kind), {}).setdefault(p.expect.pair or same, []).append(p)
     out: list[Probe] = []
     for units in groups.values():
         names = sorted(units, key=lambda n: digest_of(n))

@@ -21,6 +21,7 @@ from trueline.gate.answering import Reads, split_findings
 from trueline.gate.attacked import Attacked, RedTeamRule, attacked
 from trueline.gate.flips import flipped, flips
 from trueline.gate.impact import impact_findings, impact_reasons
+from trueline.gate.inherited import MISSING
 from trueline.gate.measures import Measured, against_margin, measured, rows_of
 from trueline.gate.noise import noise_findings, unstable, unusable
 from trueline.gate.tolerance import tolerance_findings, tolerance_reasons
@@ -52,6 +53,7 @@ def decide(
     baseline: Evaluation | None = None,
     *,
     redteam: Evaluation | None = None,
+    inherited: bool = False,
     fairness: Sequence[Fairness] = (),
     people: Mapping[str, Person] = {},
     noise: tuple[Evaluation, Evaluation] | None = None,
@@ -63,7 +65,8 @@ def decide(
     early: bool = False,
 ) -> GateDecision:
     """Decides. `charter`: the digest the rule belongs to. `redteam`: an evaluation of attacked probes where the rule requires one, and
-    `attacks` what it must be at `now` (default: when the candidate's evaluation ended). `fairness`: the charter's clauses; `people`: whom
+    `attacks` what it must be at `now` (default: when the candidate's evaluation ended). `inherited`: whether the inherited probes are
+    decided beside it (`gate.inherited`). `fairness`: the charter's clauses; `people`: whom
     each of their probes is about (`charter.compile.people`). `noise`: two draws of candidate or baseline. `prompts`: probe -> what it asks,
     for the flips; `reads`: whether a reply withholds an answer (default: as its grade says). `stops`: where an anytime-valid test of each
     bound stopped (`anytime.replay`); with `early` caps and margins are decided by them alone, for a run that was stopped."""
@@ -81,6 +84,8 @@ def decide(
     tolerances = tolerance_findings(candidate, usable, rule.zero_tolerance)
     case.broken, unasked = tolerance_reasons(tolerances, candidate, usable)
     case.missing += unasked
+    if "inherited" in rule.require and not inherited:
+        case.missing.append(MISSING)
     noises = _noise(case, rule, candidate, baseline, noise)
     outcomes = {*(f.outcome for f in case.findings), *(i.outcome for i in impacts if i.required or i.outcome == "FAIL")}
     failed = bool(case.broken) or "FAIL" in outcomes

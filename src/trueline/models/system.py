@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from trueline.charter.turns import Message
-from trueline.core.chat import ChatDelta, ChatModel, ChatReply, ChatRequest, StreamingChat
+from trueline.core.chat import ChatDelta, ChatModel, ChatReply, ChatRequest, ScoredChat, StreamingChat
 from trueline.errors import ModelError
 
 
@@ -44,6 +44,13 @@ class SystemChat:
             raise ModelError(f"{self.name} cannot stream", remedy="ask without streaming")
         async for delta in self._inner.stream(self._whole(request)):
             yield delta
+
+    async def score(self, messages: Sequence[Message], options: Sequence[str]) -> tuple[float, ...]:
+        """Scores behind the prompt. Raises `ModelError` where the model inside gives no log-probabilities."""
+        if not isinstance(self._inner, ScoredChat):
+            what = f"{self.name} gives no log-probabilities, so that its confidence cannot be measured"
+            raise ModelError(what, remedy="measure a local model; what a model says of its own confidence is not used")
+        return await self._inner.score(self._whole(ChatRequest(tuple(messages))).messages, options)
 
     async def close(self) -> None:
         """Closes the model inside."""

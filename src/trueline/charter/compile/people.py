@@ -13,9 +13,14 @@ BLANK = "\0"
 
 
 def people_of(charter: Charter, probes: Iterable[Probe]) -> Mapping[str, Person]:
+    """Probe -> its person, for the charter's own clauses. See `people_in`."""
+    return people_in(charter.fairness, probes)
+
+
+def people_in(clauses: Iterable[Fairness], probes: Iterable[Probe]) -> Mapping[str, Person]:
     """Probe -> its person. Within a pair only the person changes, so a pair is placed by the one attribute whose people, taken out of
     its members' texts, leave the same text behind. A pair in which no attribute, or more than one, does so is left out."""
-    rules = {f.id: f for f in charter.fairness}
+    rules = {f.id: f for f in clauses}
     pairs: dict[tuple[str, str], list[Probe]] = {}
     for p in probes:
         if p.kind == "fairness" and p.expect.pair is not None and p.clause in rules:
