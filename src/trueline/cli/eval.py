@@ -34,7 +34,13 @@ from trueline.cli.limits import limit_options
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @limit_options
 @click.option("--random-order", type=int, help="Ask families in the random order of this seed (default: the order of the suite).")
-@click.option("--backend", type=click.Choice(["asyncio", "ray"]), default="asyncio", show_default=True, help="Where the requests are made: here, or on a Ray cluster.")
+@click.option(
+    "--backend",
+    type=click.Choice(["asyncio", "ray"]),
+    default="asyncio",
+    show_default=True,
+    help="Where the requests are made: here, or on a Ray cluster.",
+)
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Workers of --backend ray.")
 @click.option("--yes", is_flag=True, help="Ask somebody else's endpoint without asking for leave first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

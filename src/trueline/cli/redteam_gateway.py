@@ -14,6 +14,7 @@ from typing import Any
 from trueline.core.chat import ChatReply
 from trueline.errors import GatewayError
 from trueline.models.openai_chat import OpenAIChat
+from trueline.models.wire import Told
 
 
 class GatewayChat(OpenAIChat):
@@ -28,12 +29,12 @@ class GatewayChat(OpenAIChat):
         """Of the system."""
         return self._identity
 
-    def _read(self, raw: Mapping[str, Any]) -> ChatReply:
-        reply = super()._read(raw)
-        told = raw.get("trueline")
-        if not isinstance(told, Mapping) or "action" not in told:
+    def _read(self, told: Told) -> ChatReply:
+        reply = super()._read(told)
+        verdict = told.raw.get("trueline")
+        if not isinstance(verdict, Mapping) or "action" not in verdict:
             raise GatewayError("the gateway did not say what it decided", remedy="run `trueline doctor`")
-        return replace(reply, action=told["action"] or "allow", decided_clause=told.get("clause") or "", blocked=False)
+        return replace(reply, action=verdict["action"] or "allow", decided_clause=verdict.get("clause") or "", blocked=False)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import click
 
 from trueline.charter.compile.diff import quoted_in
 from trueline.charter.digests import digest_of
+from trueline.charter.probes import MEASURES
 from trueline.charter.turns import Message
 from trueline.cli.measuring import run_suite
 from trueline.cli.project import Project, dressed
@@ -104,7 +105,7 @@ def climb(
 def _level(c: Contestant, e: Evaluation, plain: Evaluation | None, taught: frozenset[str], project: Project, looks: int) -> Level:
     """A level holds where the corrected bounds say so and the gate, which counts the grader's error, does not say otherwise."""
     rule = project.loaded.charter.gate
-    climbed = steps(e, plain, taught, rule.caps, looks)
+    climbed = steps(e, plain, taught, {m: rule.caps[m] for m in MEASURES if m in rule.caps}, looks)
     outcome = outcome_of(climbed)
     decision = decide(rule, project.loaded.digest, e, None, **project.fairness())
     by = {f.measure: f.outcome for f in decision.measures if f.cap is not None}

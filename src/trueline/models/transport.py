@@ -146,7 +146,7 @@ class Streamed:
 async def _body(response: aiohttp.ClientResponse) -> bytes:
     told = response.content_length
     if told is not None and told <= LARGEST and "content-encoding" not in response.headers:
-        return await response.read()
+        return bytes(await response.read())
     parts, size = [], 0
     async for part in response.content.iter_any():
         parts.append(part)

@@ -46,7 +46,7 @@ class OnnxEncoder:
         ids = self.tokenizer.encode(text).ids
         if len(ids) > tokens:
             ids = [*ids[: tokens - 1], ids[-1]]
-        return self._run(ids) / len(ids)
+        return self._run(ids) / np.float32(len(ids))
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(texts, layers, width): each text's mean over all its tokens, scaled to unit length a layer: what `engine.encoder.encode` gives."""
