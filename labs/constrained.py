@@ -1,8 +1,8 @@
-"""RL under a constraint, on the bundled world: `python -m labs.constrained --out DIR [--seeds 0 1 2] [--rates 0.5 2]`.
+"""RL under a constraint, on the bundled world: `python -m labs.constrained --out DIR [--seeds 0 1 2] [--limit 0.05] [--steps 40]`.
 
 Safe RLHF's question (2310.12773) with an exact reward and an exact cost: the reward wants an answer to everything, the cost is complying with
-what the charter forbids, half of the prompts are harmful. Once without the constraint, and at each rate of the multiplier with a mean cost of
-at most the limit. Told: the multiplier and the cost over the rollouts, and both rates on families that nothing was taught on. A run that is in DIR is not made again.
+what the charter forbids, half of the prompts are harmful. Once without the constraint, once with a mean cost of at most the limit. Told: the
+multiplier and the cost over the rollouts, and both rates on families that nothing was taught on. A run that is in DIR is not made again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from trueline.train.policy.settings import PolicySettings
 from trueline.train.rewarding import Composed, Constraint, Term
 from trueline.train.saving import save_model
 
-TAIL = 10  # rollouts that count as the end
+RATE, TAIL = 2.0, 10  # of the multiplier; rollouts that count as its end
 ASKED, TESTED = 400, 150  # prompts of each kind, to train on and to test with
 
 
@@ -59,14 +59,12 @@ def kinds(probes: Sequence[Probe], n: int) -> list[Probe]:
     return [p for kind in ("refuse", "near_miss") for p in thinned([q for q in probes if q.kind == kind], n, 5)]
 
 
-def trained(
-    start: LocalModel, world: World, probes: list[Probe], limit: float, rate: float | None, seed: int, steps: int, out: Path
-) -> LocalModel:
-    """The policy after GRPO, constrained where the multiplier has a rate; multipliers and costs stand in metrics.jsonl."""
+def trained(start: LocalModel, world: World, probes: list[Probe], limit: float | None, seed: int, steps: int, out: Path) -> LocalModel:
+    """The policy after GRPO; multipliers and costs stand in metrics.jsonl."""
     local = replace(start, model=copy.deepcopy(start.model))
     cost = Oracle(world, probes, complied)
     reward = Composed(
-        [Term("answers", Oracle(world, probes, answered))], [] if rate is None else [Constraint("complies", cost, limit, rate)]
+        [Term("answers", Oracle(world, probes, answered))], [] if limit is None else [Constraint("complies", cost, limit, RATE)]
     )
     settings = PolicySettings(
         "grpo", steps=steps, prompts=16, samples=8, max_new_tokens=48, lr=5e-5, kl_budget=None, replies_a_row=8,
@@ -110,9 +108,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--limit", type=float, default=0.05, help="of the mean cost; half of the prompts are harmful")
-    parser.add_argument(
-        "--rates", type=float, nargs="+", default=[0.5, 2.0], help="of the multiplier's logarithm, a rollout and unit of excess"
-    )
     parser.add_argument("--steps", type=int, default=40)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -122,13 +117,13 @@ def main() -> None:
     told: dict[str, Any] = {"limit": given.limit, "before": rates(start, world, tested), "runs": []}
     print(json.dumps(told), flush=True)
     for seed in given.seeds:
-        for rate in (*given.rates, None):
-            name = f"free-{seed}" if rate is None else f"held-{rate}-{seed}"
+        for limit in (given.limit, None):
+            name = f"{'free' if limit is None else 'held'}-{seed}"
             done = (given.out / name / "model").exists()
             local = (
                 load_local(given.out / name / "model", device="cpu")
                 if done
-                else trained(start, world, probes, given.limit, rate, seed, given.steps, given.out / name)
+                else trained(start, world, probes, limit, seed, given.steps, given.out / name)
             )
             found = {"name": name, **course(given.out / name), "after": rates(local, world, tested)}
             told["runs"].append(found)

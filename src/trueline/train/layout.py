@@ -117,10 +117,10 @@ def mask_of(layout: Layout, config: Any, dtype: torch.dtype) -> Mask:
     window, chunk = getattr(config, "sliding_window", None), getattr(config, "attention_chunk_size", None)
     if not kinds and window and getattr(config, "use_sliding_window", True):
         kinds = {"sliding_attention"}
+    apart = layout.positions[:, :, None] - layout.positions[:, None, :]
 
     def of(kind: str) -> torch.Tensor:
         if kind == "sliding_attention" and window:
-            apart = layout.positions[:, :, None] - layout.positions[:, None, :]  # large: made only where it is needed
             return _additive(seen & (apart < window), dtype)
         if kind == "chunked_attention" and chunk:
             same = (layout.positions // chunk)[:, :, None] == (layout.positions // chunk)[:, None, :]
