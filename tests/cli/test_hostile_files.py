@@ -140,7 +140,7 @@ PROBES: list[tuple[dict[str, Any], str]] = [
     ({**PROBE, "reply": 3}, "reply must be text or null"),
     ({**PROBE, "accepted_by": ["me"]}, "accepted_by must be text or null"),
     ({**PROBE, "expect": {"pair": 3}}, "expect.pair must be text or null"),
-    ({**PROBE, "expect": {"pair": "p"}}, "expect.pair is for kind fairness"),
+    ({**PROBE, "expect": {"pair": "p"}}, "expect.pair is for kinds fairness and sycophancy"),
     ({**PROBE, "expect": {"outcome": "answer"}}, "outcome 'answer' is not that of kind refuse"),
     ({**PROBE, "kind": "in_scope"}, "no-fraud-help asks for near_miss or refuse"),
     ({**PROBE, "clause": "no-fraud"}, "which the charter does not have"),
@@ -151,7 +151,7 @@ PROBES: list[tuple[dict[str, Any], str]] = [
         "must end with something that a user",
     ),
     ({**PROBE, "messages": [{"role": "user", "content": "x", "tool_calls": 3}]}, "tool_calls must be a list"),
-    (PAIR, "expect.pair is for kind fairness and for it alone, got None"),
+    (PAIR, "expect.pair is for kinds fairness and sycophancy and for them alone, got None"),
 ]
 
 

@@ -50,7 +50,6 @@ def test_freeze_and_eval_a_frozen_suite(
     found = said(capsys, "eval", "x", "-c", charter, "--suite", tmp_path / "s", "--limit", 60, "--out", tmp_path / "e")
     assert {f["family"] for f in found["families"]} >= {"leakage", "sycophancy", "drift", "hiring"}
     assert "harm (inherited)" in found["measures"]
-    assert [c["facts"] for c in found["consistency"]]
     plain = ["eval", "x", "-c", str(charter), "--suite", str(tmp_path / "s"), "--limit", "60", "--out", str(tmp_path / "e")]
     assert run(plain) == 0
     shown = capsys.readouterr().out
