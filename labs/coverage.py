@@ -102,7 +102,9 @@ def main() -> None:
         row = measured(cell, round(cell.runs * args.share), args.out)
         rows.append(row)
         mark = " WRONG" if row["wrong_beyond_noise"] else ""
-        print(f"{i + 1}/{len(cells)} {row['seconds']:6.1f} s {row['group']}: {row['what']}: {row['wrong']} {row['shown']}{mark}", flush=True)
+        print(
+            f"{i + 1}/{len(cells)} {row['seconds']:6.1f} s {row['group']}: {row['what']}: {row['wrong']} {row['shown']}{mark}", flush=True
+        )
     write_json(args.out / "coverage.json", rows)
     (args.out / "cells.md").write_text(shown(rows) + "\n")
     print(table(rows))

@@ -46,7 +46,7 @@ class Cell:
     sources: tuple[str, ...]
 
 
-def _pieces(runs: int, numbers: int) -> Iterator[int]:
+def pieces(runs: int, numbers: int) -> Iterator[int]:
     """Runs in pieces of at most 4 million draws."""
     most = max(1, 4_000_000 // max(numbers, 1))
     while runs > 0:
@@ -71,7 +71,7 @@ def exact_binomial(n: int, _rng: np.random.Generator, _runs: int) -> Measured:
 def rate(n: int, family: str, p: float, together: float, rng: np.random.Generator, runs: int) -> Measured:
     """Families of probes that all fail with chance p."""
     sizes, missed, upper = sizes_of(family, n), np.zeros(2), 0.0
-    for r in _pieces(runs, n):
+    for r in pieces(runs, n):
         t = by_family((uniform(rng, r, sizes, together) < p).astype(np.float64), sizes)
         low, high, _ = rate_limits(t, LEVEL)
         missed += (low > p + 1e-12).sum(), (high < p - 1e-12).sum()
@@ -93,7 +93,11 @@ def informative(n: int, rng: np.random.Generator, runs: int) -> Measured:
         low, high, _ = rate_limits(Totals(sums, sizes.astype(np.float64), sums.sum()), LEVEL)
         missed += low > truth, high < truth
         upper += float(high)
-    return Measured({"below": float(missed[0] / runs), "above": float(missed[1] / runs)}, {"mean upper bound": float(upper / runs), "truth": truth}, runs)
+    return Measured(
+        {"below": float(missed[0] / runs), "above": float(missed[1] / runs)},
+        {"mean upper bound": float(upper / runs), "truth": truth},
+        runs,
+    )
 
 
 def exact_pairs(n: int, margin: float, _rng: np.random.Generator, _runs: int) -> Measured:
@@ -130,7 +134,7 @@ def pairs(n: int, family: str, psi: float, delta: float, together: float, rng: n
     """True worsening delta at discordance psi; pass at margin delta is the error. psi = delta: nothing gets better. delta 0 and psi 0: all tied."""
     sizes, missed, upper, passed = sizes_of(family, n), np.zeros(2), 0.0, 0
     up, down = (psi + delta) / 2, (psi - delta) / 2
-    for r in _pieces(runs, n):
+    for r in pieces(runs, n):
         d = differences(uniform(rng, r, sizes, together), up, down)
         found = paired_limits(by_family(d, sizes), (d > 0).sum(-1).astype(np.float64), (d < 0).sum(-1).astype(np.float64), LEVEL)
         missed += (found.lower > delta + 1e-12).sum(), (found.upper < delta - 1e-12).sum()
@@ -142,7 +146,7 @@ def pairs(n: int, family: str, psi: float, delta: float, together: float, rng: n
 def samples(probes: int, asked: int, rng: np.random.Generator, runs: int) -> Measured:
     """Repeated samples: each probe has its own chance to fail on each side; the mean worsening over probes is 5 points."""
     sizes, missed, upper = np.full(probes, asked), np.zeros(2), 0.0
-    for r in _pieces(runs, probes * asked):
+    for r in pieces(runs, probes * asked):
         base = rng.beta(0.2, 1.8, (r, probes))
         cand = base + 0.05 / 0.9 * (1 - base)  # mean of base 0.1
         d = (rng.random((r, probes, asked)) < cand[..., None]).astype(np.float64) - (rng.random((r, probes, asked)) < base[..., None])
@@ -158,7 +162,9 @@ def behind_judge(n: int, p: float, se: float, sp: float, labels: int, rng: np.ra
     missed, upper = [0, 0], 0.0
     for _ in range(runs):
         seen = rng.binomial(n, p * se + (1 - p) * (1 - sp))
-        found = corrected_interval(float(seen), n, (rng.binomial(labels, se) / labels, labels), (rng.binomial(labels, sp) / labels, labels), 0.90)
+        found = corrected_interval(
+            float(seen), n, (rng.binomial(labels, se) / labels, labels), (rng.binomial(labels, sp) / labels, labels), 0.90
+        )
         missed[0] += found.low > p + 1e-12
         missed[1] += found.high < p - 1e-12
         upper += found.high
@@ -171,7 +177,7 @@ def stretched_margin(n: int, family: str, p: float, se: float, sp: float, labels
     plain = 0
     row = [GradedReply("p", "c", "refuse", "harm", "f", "grown", 0, "", "pass", grader="judge")]
     together = 0.0 if family == "1" else 0.5
-    for r in _pieces(runs, n):
+    for r in pieces(runs, n):
         draws = uniform(rng, r, sizes, together)
         base, cand = judged(rng, draws < p, se, sp), judged(rng, draws < p + margin, se, sp)
         d = cand.astype(np.float64) - base
@@ -179,7 +185,11 @@ def stretched_margin(n: int, family: str, p: float, se: float, sp: float, labels
         for mean, high in zip(d.mean(-1).tolist(), found.upper.tolist(), strict=True):
             known = (rng.binomial(labels, se) / labels, labels), (rng.binomial(labels, sp) / labels, labels)
             behind = worsening_behind(mean, high, *known)
-            passed, upper, plain = passed + (behind < margin), upper + behind, plain + (stretched(high, row, GraderError(*known, True)) < margin)
+            passed, upper, plain = (
+                passed + (behind < margin),
+                upper + behind,
+                plain + (stretched(high, row, GraderError(*known, True)) < margin),
+            )
     shown = {"mean upper bound": float(upper / runs), "PASS by gate.judged.stretched": plain / runs}
     return Measured({"PASS at the margin": passed / runs}, shown, runs)
 
@@ -195,7 +205,9 @@ def impact(families: int, size: int, p: float, ratio: float, together: float, rn
         kind = np.searchsorted(edges, draw, side="right")
         a, b = (kind <= 1).astype(float).tolist(), ((kind == 0) | (kind == 2)).astype(float).tolist()
         there = list(zip(a, b, clusters, strict=True))
-        found = impact_ratio({("a", "b"): there, ("b", "a"): [(y, x, c) for x, y, c in there]}, {"a": float(np.mean(a)), "b": float(np.mean(b))})
+        found = impact_ratio(
+            {("a", "b"): there, ("b", "a"): [(y, x, c) for x, y, c in there]}, {"a": float(np.mean(a)), "b": float(np.mean(b))}
+        )
         missed[0] += found.lower > ratio + 1e-12
         missed[1] += found.upper < ratio - 1e-12
         low += found.lower
@@ -217,7 +229,9 @@ def _measured_error(rng: np.random.Generator, rate: float, labels: int) -> dict[
     return {"estimate": k / labels, "low": lower_bound(k, labels, 0.975), "high": upper_bound(k, labels, 0.975), "n": labels}
 
 
-def decision(n: int, family: str, cap: float, margin: float | None, judge: tuple[float, float, int] | None, rng: np.random.Generator, runs: int) -> Measured:
+def decision(
+    n: int, family: str, cap: float, margin: float | None, judge: tuple[float, float, int] | None, rng: np.random.Generator, runs: int
+) -> Measured:
     """`gate.decide` itself, the true rate at the cap, or (with a margin and no cap) the true worsening at the margin: a PASS or FAIL is an error."""
     rule = GateRule(caps={"harm": cap} if margin is None else {}, margins={} if margin is None else {"harm": margin})
     sizes = sizes_of(family, n)
@@ -238,11 +252,21 @@ def cells() -> list[Cell]:
     base = ("binomial", "clustered", "paired")
     out = [Cell("exact bound of a rate", f"n {n}, worst rate", partial(exact_binomial, n), 0, ("binomial",)) for n in (10, 60, 300, 2000)]
     shapes = [(n, f, t) for n, f in ((10, "1"), (60, "1"), (300, "1"), (2000, "1")) for t in (0.0,)]
-    shapes += [(n, f, t) for n, f in ((60, "5"), (300, "5"), (300, "30"), (2000, "5"), (2000, "30"), (300, "mixed"), (2000, "mixed"), (800, "skewed")) for t in (0.0, 0.5, 1.0)]
+    shapes += [
+        (n, f, t)
+        for n, f in ((60, "5"), (300, "5"), (300, "30"), (2000, "5"), (2000, "30"), (300, "mixed"), (2000, "mixed"), (800, "skewed"))
+        for t in (0.0, 0.5, 1.0)
+    ]
     for p in (0.0, 0.01, 0.05, 0.1, 0.3):
         for n, f, t in shapes:
-            out.append(Cell("rate in families", f"n {n}, families of {f}, correlation {t:g}, rate {p:g}", partial(rate, n, f, p, t), 4000, base[:2]))
-    out.append(Cell("rate in families", "n 300, large families fail more, correlation 0.5, rate 0.08", partial(informative, 300), 4000, base[:2]))
+            out.append(
+                Cell(
+                    "rate in families", f"n {n}, families of {f}, correlation {t:g}, rate {p:g}", partial(rate, n, f, p, t), 4000, base[:2]
+                )
+            )
+    out.append(
+        Cell("rate in families", "n 300, large families fail more, correlation 0.5, rate 0.08", partial(informative, 300), 4000, base[:2])
+    )
     out += [Cell("paired difference", f"n {n}, margin {m:g}, worst discordance", partial(exact_pairs, n, m), 0, base)
             for n, m in ((10, 0.05), (30, 0.05), (60, 0.05), (60, 0.02), (90, 0.01), (100, 0.1), (135, 0.02), (180, 0.02), (248, 0.05), (300, 0.02))]  # fmt: skip
     for n, f, t in shapes:
@@ -254,19 +278,39 @@ def cells() -> list[Cell]:
             for k, a in ((20, 5), (60, 3), (200, 5))]  # fmt: skip
     for n, p in ((50, 0.05), (300, 0.0), (300, 0.01), (300, 0.05), (300, 0.3), (2000, 0.05)):
         for se, sp, m in ((0.85, 0.9, 40), (0.98, 0.98, 40), (0.9, 0.95, 100), (0.98, 0.98, 300), (0.85, 0.85, 300)):
-            out.append(Cell("rate behind a judge", f"n {n}, rate {p:g}, Se {se:g}, Sp {sp:g}, {m} labels each", partial(behind_judge, n, p, se, sp, m), 4000, ("judge",)))
+            out.append(
+                Cell(
+                    "rate behind a judge",
+                    f"n {n}, rate {p:g}, Se {se:g}, Sp {sp:g}, {m} labels each",
+                    partial(behind_judge, n, p, se, sp, m),
+                    4000,
+                    ("judge",),
+                )
+            )
     for n, f in ((60, "1"), (300, "1"), (2000, "1"), (300, "5")):
         for p in (0.05, 0.3):
             for se, sp, m in ((0.85, 0.9, 40), (0.98, 0.98, 40), (0.9, 0.95, 300)):
                 out.append(Cell("worsening behind a judge", f"n {n}, families of {f}, rate {p:g}, Se {se:g}, Sp {sp:g}, {m} labels each",
                                 partial(stretched_margin, n, f, p, se, sp, m), 4000, (*base, "judge", "../../gate/judged")))  # fmt: skip
-    for families, size, p, ratio, t in ((16, 1, 0.6, 0.8, 0.0), (60, 1, 0.9, 0.8, 0.0), (60, 1, 0.6, 0.5, 0.0), (40, 3, 0.6, 0.8, 0.5), (40, 3, 0.6, 1.0, 1.0)):
+    for families, size, p, ratio, t in (
+        (16, 1, 0.6, 0.8, 0.0),
+        (60, 1, 0.9, 0.8, 0.0),
+        (60, 1, 0.6, 0.5, 0.0),
+        (40, 3, 0.6, 0.8, 0.5),
+        (40, 3, 0.6, 1.0, 1.0),
+    ):
         out.append(Cell("impact ratio", f"{families} families of {size}, correlation {t:g}, yes {p:g}, ratio {ratio:g}",
                         partial(impact, families, size, p, ratio, t), 2000, (*base, "impact")))  # fmt: skip
     gate = (*base, "judge", "../../gate/decide", "../../gate/judged")
-    for n, f, cap, margin, judge in ((100, "1", 0.05, None, None), (300, "5", 0.05, None, None), (300, "1", 0.08, None, (0.9, 0.95, 100)),
-                                     (100, "1", 0.1, 0.05, None), (300, "5", 0.1, 0.05, None), (300, "1", 0.1, 0.05, (0.9, 0.95, 100))):  # fmt: skip
+    for n, f, cap, margin, judge in (
+        (100, "1", 0.05, None, None),
+        (100, "5", 0.1, 0.05, None),
+        (150, "1", 0.08, None, (0.9, 0.95, 100)),
+        (150, "1", 0.1, 0.05, (0.9, 0.95, 100)),
+    ):
         graded = "exact checks" if judge is None else f"judge {judge[0]:g}/{judge[1]:g} of {judge[2]} labels"
         at = f"true rate at the cap of {cap:g}" if margin is None else f"rate {cap:g}, true worsening at the margin of {margin:g}"
-        out.append(Cell("the gate's decision", f"n {n}, families of {f}, {graded}, {at}", partial(decision, n, f, cap, margin, judge), 2000, gate))
+        out.append(
+            Cell("the gate's decision", f"n {n}, families of {f}, {graded}, {at}", partial(decision, n, f, cap, margin, judge), 2000, gate)
+        )
     return out

@@ -8,12 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-from labs.coverage_bounds import LEVEL, Cell, Measured
+from labs.coverage_bounds import LEVEL, Cell, Measured, pieces
 from labs.coverage_worlds import by_family, differences, judged, names, sizes_of, uniform
 from trueline.algos.agreement import agree, two_raters
-from trueline.algos.stats.anytime import Kind, decide_in_order, gains_for, log_wealth
+from trueline.algos.stats.anytime import SHARES, Anytime, Kind, gains_for, log_wealth
 from trueline.algos.stats.binomial import upper_bound
-from trueline.algos.stats.clustered import Array
+from trueline.algos.stats.clustered import Array, rate_limits
 from trueline.algos.stats.differential import Label, differential_error
 from trueline.algos.stats.noise import noise_of_pairs
 from trueline.algos.stats.paired import paired_limits
@@ -28,14 +28,16 @@ def _first(means: Array, sizes: Array, limit: float, kind: Kind, wanted: Literal
     return np.where(hit.any(-1), hit.argmax(-1) + 1.0, np.inf)
 
 
-def stopping(n: int, family: str, kind: Kind, true: float, limit: float, psi: float, together: float, rng: np.random.Generator, runs: int) -> Measured:
+def stopping(
+    n: int, family: str, kind: Kind, true: float, limit: float, psi: float, together: float, rng: np.random.Generator, runs: int
+) -> Measured:
     """The game played after every family of n probes. At true = limit any decision is an error; else the share decided and the families it took,
     beside what one look at the end with all n probes decides."""
     sizes = sizes_of(family, n)
     order = rng.permutation(len(sizes))
     sizes = sizes[order]
     passed, failed, once = [], [], 0
-    for r in [500] * (runs // 500):
+    for r in pieces(runs, len(sizes) * 2 * len(SHARES)):
         draws = uniform(rng, r, sizes, together)
         values = (draws < true).astype(np.float64) if kind == "rate" else differences(draws, (psi + true) / 2, (psi - true) / 2)
         t = by_family(values, sizes)
@@ -45,10 +47,8 @@ def stopping(n: int, family: str, kind: Kind, true: float, limit: float, psi: fl
             found = paired_limits(t, (values > 0).sum(-1).astype(np.float64), (values < 0).sum(-1).astype(np.float64), LEVEL)
             once += int((found.upper < limit).sum())
         else:
-            from trueline.algos.stats.clustered import rate_limits
-
             once += int((rate_limits(t, LEVEL)[1] < limit).sum())
-    at, done = np.concatenate(passed), runs // 500 * 500
+    at, done = np.concatenate(passed), runs
     shown = {"PASS": float(np.isfinite(at).mean()), "PASS by one look at the end": once / done}
     if np.isfinite(at).mean() >= 0.5:
         shown["median families to PASS"] = float(np.median(at))
@@ -67,17 +67,22 @@ def always_valid(n: int, p: float, rng: np.random.Generator, runs: int) -> Measu
             low, high, k = max(low, found[0]), min(high, found[1]), 2 * k
         missed += low > p, high < p
         width += high
-    return Measured({"below": float(missed[0] / runs), "above": float(missed[1] / runs)}, {"mean upper bound": float(width / runs), "exact, one look, at the mean": upper_bound(round(p * n), n)}, runs)
+    return Measured(
+        {"below": float(missed[0] / runs), "above": float(missed[1] / runs)},
+        {"mean upper bound": float(width / runs), "exact, one look, at the mean": upper_bound(round(p * n), n)},
+        runs,
+    )
 
 
 @cache
 def _running(k: int, n: int) -> tuple[float, float]:
-    # a limit that nothing decides: all families are taken
-    found = decide_in_order([[1.0]] * k + [[0.0]] * (n - k), 0.999999 if k == n else 1 - 1e-9, "rate", largest=1, level=LEVEL)
+    found = Anytime(0.5, "rate", 1, LEVEL, seen=((1.0, 1),) * k + ((0.0, 1),) * (n - k)).result()
     return found.lower, found.upper
 
 
-def powered(n: int, family: str, labels: int, p: float, delta: float | None, se: float, sp: float, rng: np.random.Generator, runs: int) -> Measured:
+def powered(
+    n: int, family: str, labels: int, p: float, delta: float | None, se: float, sp: float, rng: np.random.Generator, runs: int
+) -> Measured:
     """All n replies judged, `labels` labelled by people at random (whole families); delta None: a rate of p; else a worsening of delta from p, the judge
     less sensitive on the candidate by 5 points: his own difference is wrong."""
     sizes, missed, width, alone = sizes_of(family, n), np.zeros(2), 0.0, 0.0
@@ -98,16 +103,18 @@ def powered(n: int, family: str, labels: int, p: float, delta: float | None, se:
         width += found.upper
         t = by_family(y[None, :known], sizes[: int(np.searchsorted(ends, known)) + 1])
         if delta is None:
-            from trueline.algos.stats.clustered import rate_limits
-
             alone += float(rate_limits(t, LEVEL)[1][0])
         else:
-            alone += float(paired_limits(t, (y[None, :known] > 0).sum(-1).astype(float), (y[None, :known] < 0).sum(-1).astype(float), LEVEL).upper[0])
+            alone += float(
+                paired_limits(t, (y[None, :known] > 0).sum(-1).astype(float), (y[None, :known] < 0).sum(-1).astype(float), LEVEL).upper[0]
+            )
     return Measured({"below": float(missed[0] / runs), "above": float(missed[1] / runs)},
                     {"mean upper bound": float(width / runs), "by the labels alone": alone / runs}, runs)  # fmt: skip
 
 
-def differential(labels: int, family: int, p: float, base: tuple[float, float], cand: tuple[float, float], rng: np.random.Generator, runs: int) -> Measured:
+def differential(
+    labels: int, family: int, p: float, base: tuple[float, float], cand: tuple[float, float], rng: np.random.Generator, runs: int
+) -> Measured:
     """People labelled `labels` replies of each model, in families of which the judge errs on all or none in half the cases."""
     found_any = hidden_missed = invented_missed = 0
     hidden = 0.0
@@ -146,7 +153,7 @@ def floor(n: int, family: str, own: float, rng: np.random.Generator, runs: int) 
         drift += (found.drift or 1.0) <= 0.05
         missed += found.flips.low > truth, found.flips.high < truth
         width += found.floor
-    return Measured({"next A/A above the floor": over / runs, "drift found where none is": drift / runs, "flip rate below (2.5 %)": missed[0] / runs * 2, "flip rate above (2.5 %)": missed[1] / runs * 2},
+    return Measured({"next A/A above the floor": over / runs, "drift found where none is": drift / runs, "flip rate below (2.5 %)": float(missed[0] / runs * 2), "flip rate above (2.5 %)": float(missed[1] / runs * 2)},
                     {"mean floor": width / runs}, runs)  # fmt: skip
 
 
@@ -173,46 +180,99 @@ def agreement(n: int, p: float, kappa: float, family: int, measure: str, rng: np
         missed += low > truth + 1e-9, high < truth - 1e-9
         width += high - low
     share = 0.025 if measure == "alpha" else 0.05
-    return Measured({f"{measure} below": missed[0] / runs, f"{measure} above": missed[1] / runs}, {"mean width": width / runs}, runs, share)
+    return Measured(
+        {f"{measure} below": float(missed[0] / runs), f"{measure} above": float(missed[1] / runs)},
+        {"mean width": width / runs},
+        runs,
+        share,
+    )
 
 
 def unbroken(n: int, family: str, p: float, se: float, labels: int, rng: np.random.Generator, runs: int) -> Measured:
     """A clause without a seen break, behind a judge of sensitivity se: the chance to see none and to bound the rate below the truth."""
     sizes, wrong = sizes_of(family, n), 0
-    quiet = (judged(rng, uniform(rng, runs, sizes, 0.0 if family == "1" else 0.5) < p, se, 1.0).sum(-1) == 0)
+    quiet = judged(rng, uniform(rng, runs, sizes, 0.0 if family == "1" else 0.5) < p, se, 1.0).sum(-1) == 0
     for _ in range(int(quiet.sum())):
         found = (int(rng.binomial(labels, se)) / labels, labels) if se < 1 else None
         wrong += unbroken_upper(sizes.tolist(), found, LEVEL) < p
-    return Measured({"bound below the rate": wrong / runs}, {"runs without a seen break": float(quiet.mean()), "bound": unbroken_upper(sizes.tolist(), (se, labels) if se < 1 else None, LEVEL)}, runs)
+    return Measured(
+        {"bound below the rate": wrong / runs},
+        {
+            "runs without a seen break": float(quiet.mean()),
+            "bound": unbroken_upper(sizes.tolist(), (se, labels) if se < 1 else None, LEVEL),
+        },
+        runs,
+    )
+
+
+GAMES: tuple[tuple[Kind, float, float, float], ...] = (  # true, limit, discordance
+    ("rate", 0.05, 0.05, 0.0), ("rate", 0.3, 0.3, 0.0), ("worsening", 0.05, 0.05, 0.1), ("worsening", 0.05, 0.05, 0.05), ("worsening", 0.02, 0.02, 0.3),
+    ("rate", 0.01, 0.05, 0.0), ("worsening", 0.0, 0.05, 0.1), ("worsening", 0.0, 0.05, 0.0),
+)  # fmt: skip
+POWERED = (  # replies, family, labels, rate, worsening (None: the rate itself), Se, Sp
+    (300, "1", 20, 0.01, None, 0.9, 0.95), (300, "1", 20, 0.05, None, 0.9, 0.95), (300, "1", 30, 0.3, None, 0.9, 0.9), (500, "1", 50, 0.05, None, 0.85, 0.98),
+    (1000, "1", 200, 0.3, None, 0.9, 0.9), (300, "1", 50, 0.1, None, 0.6, 0.6), (300, "5", 50, 0.05, None, 0.9, 0.95), (300, "5", 100, 0.3, None, 0.9, 0.9),
+    (300, "1", 20, 0.01, 0.05, 0.9, 0.95), (300, "1", 50, 0.3, 0.05, 0.9, 0.9), (1000, "1", 200, 0.05, 0.05, 0.9, 0.98), (300, "5", 100, 0.1, 0.05, 0.9, 0.95),
+)  # fmt: skip
+DIFFERENTIAL = (  # labels, family, rate, (Se, Sp) of the baseline, of the candidate
+    (40, 1, 0.3, (0.9, 0.9), (0.9, 0.9)), (200, 1, 0.3, (0.85, 0.98), (0.85, 0.98)), (200, 5, 0.3, (0.9, 0.9), (0.9, 0.9)),
+    (100, 1, 0.3, (0.95, 0.95), (0.7, 0.95)), (200, 1, 0.3, (0.95, 0.95), (0.8, 0.95)), (200, 1, 0.1, (0.9, 0.9), (0.9, 0.97)),
+)  # fmt: skip
+RATERS = ((20, 0.5, 0.6), (50, 0.05, 0.0), (300, 0.05, 0.6), (100, 0.3, 1.0), (20, 0.3, 0.9))  # items, yes, kappa
 
 
 def cells() -> list[Cell]:
     """Every cell of this part."""
     base, out = ("binomial", "clustered", "paired"), []
-    for n, f, t in ((60, "1", 0.0), (500, "1", 0.0), (2000, "1", 0.0), (500, "5", 0.5), (2000, "30", 1.0), (1000, "mixed", 0.5)):
-        games: list[tuple[Kind, float, float, float]] = [("rate", 0.05, 0.05, 0.0), ("rate", 0.3, 0.3, 0.0), ("rate", 0.01, 0.05, 0.0), ("worsening", 0.05, 0.05, 0.1), ("worsening", 0.05, 0.05, 0.05),
-                 ("worsening", 0.02, 0.02, 0.3), ("worsening", 0.0, 0.05, 0.1), ("worsening", 0.0, 0.05, 0.0)]  # fmt: skip
-        for kind, true, limit, psi in games:
+    for n, f, t in ((60, "1", 0.0), (400, "1", 0.0), (500, "5", 0.5), (2000, "30", 1.0), (1000, "mixed", 0.5)):
+        for kind, true, limit, psi in GAMES:
             at = f"{kind} {true:g} against {limit:g}" + (f", discordance {psi:g}" if kind == "worsening" else "")
-            out.append(Cell("anytime", f"n {n}, families of {f}, correlation {t:g}, {at}", partial(stopping, n, f, kind, true, limit, psi, t), 4000, (*base, "anytime")))
-    out += [Cell("anytime", f"bounds after 10, 20, 40 ... of {n} probes, rate {p:g}", partial(always_valid, n, p), 2000, ("anytime",)) for n, p in ((80, 0.05), (1280, 0.05), (640, 0.3))]
-    power = (*base, "prediction_powered")
-    for n, f, labels, p, se, sp in ((300, "1", 20, 0.01, 0.9, 0.95), (300, "1", 20, 0.05, 0.9, 0.95), (300, "1", 30, 0.3, 0.9, 0.9), (1000, "1", 50, 0.0, 0.9, 0.98), (1000, "1", 50, 0.05, 0.85, 0.98),
-                                    (1000, "1", 200, 0.05, 0.9, 0.98), (1000, "1", 200, 0.3, 0.9, 0.9), (300, "1", 50, 0.05, 0.6, 0.6), (300, "5", 50, 0.05, 0.9, 0.95), (300, "5", 100, 0.3, 0.9, 0.9)):  # fmt: skip
-        for delta in (None, 0.05):
-            if delta is None or p:
-                what = f"a rate of {p:g}" if delta is None else f"a worsening of 0.05 from {p:g}, the judge 5 points less sensitive to it"
-                out.append(Cell("prediction-powered", f"n {n}, families of {f}, {labels} labels, Se {se:g}, Sp {sp:g}, {what}", partial(powered, n, f, labels, p, delta, se, sp), 2000, power))
-    for labels, family, p, b, c in ((40, 1, 0.3, (0.9, 0.9), (0.9, 0.9)), (100, 1, 0.05, (0.9, 0.95), (0.9, 0.95)), (300, 1, 0.3, (0.85, 0.98), (0.85, 0.98)), (300, 5, 0.3, (0.9, 0.9), (0.9, 0.9)),
-                                    (100, 1, 0.3, (0.95, 0.95), (0.7, 0.95)), (300, 1, 0.3, (0.95, 0.95), (0.8, 0.95)), (300, 1, 0.1, (0.9, 0.9), (0.9, 0.97)), (300, 5, 0.3, (0.95, 0.95), (0.8, 0.95))):  # fmt: skip
-        out.append(Cell("differential error", f"{labels} labels each, families of {family}, rate {p:g}, Se {b[0]:g}/{c[0]:g}, Sp {b[1]:g}/{c[1]:g}",
-                        partial(differential, labels, family, p, b, c), 2000, (*base, "differential")))  # fmt: skip
-    out += [Cell("noise floor", f"n {n}, families of {f}, spread {own:g}", partial(floor, n, f, own), 2000, (*base, "noise"))
-            for n, f, own in ((30, "1", 1.0), (200, "1", 0.2), (200, "1", 20.0), (300, "5", 1.0), (300, "mixed", 1.0))]  # fmt: skip
-    for n, p, kappa in ((20, 0.5, 0.6), (50, 0.1, 0.6), (50, 0.05, 0.0), (100, 0.3, 0.8), (300, 0.05, 0.6), (100, 0.3, 1.0), (20, 0.3, 0.9)):
-        out += [Cell("agreement", f"{m}, {n} items, yes {p:g}, kappa {kappa:g}", partial(agreement, n, p, kappa, 1, m), 2000, ("../agreement",)) for m in ("kappa", "AC1")]
-    out += [Cell("agreement", f"{m}, 150 items in families of 5, yes 0.3, kappa 0.6", partial(agreement, 150, 0.3, 0.6, 5, m), 2000, ("../agreement",)) for m in ("kappa", "AC1")]
-    out += [Cell("agreement", f"alpha, {n} items, yes {p:g}, kappa {k:g}", partial(agreement, n, p, k, 1, "alpha"), 2000, ("../agreement",)) for n, p, k in ((20, 0.3, 0.9), (50, 0.1, 0.6), (100, 0.3, 0.6))]
-    out += [Cell("unbroken clause", f"n {n}, families of {f}, rate {p:g}, Se {se:g} of {m} labels", partial(unbroken, n, f, p, se, m), 4000, ("binomial", "clustered", "planning"))
-            for n, f, p, se, m in ((59, "1", 0.0495, 1.0, 0), (59, "1", 0.06, 0.85, 40), (300, "5", 0.06, 0.9, 100), (300, "30", 0.2, 0.98, 300))]  # fmt: skip
+            what = f"n {n}, families of {f}, correlation {t:g}, {at}"
+            out.append(Cell("anytime", what, partial(stopping, n, f, kind, true, limit, psi, t), 2000, (*base, "anytime")))
+    out += [
+        Cell("anytime", f"bounds after 10, 20, 40 ... of {n} probes, rate {p:g}", partial(always_valid, n, p), 2000, ("anytime",))
+        for n, p in ((80, 0.05), (1280, 0.05), (640, 0.3))
+    ]
+    for n, f, labels, p, delta, se, sp in POWERED:
+        what = f"a rate of {p:g}" if delta is None else f"a worsening of {delta:g} from {p:g}, the judge 5 points less sensitive to it"
+        setting = f"n {n}, families of {f}, {labels} labels, Se {se:g}, Sp {sp:g}, {what}"
+        out.append(
+            Cell("prediction-powered", setting, partial(powered, n, f, labels, p, delta, se, sp), 2000, (*base, "prediction_powered"))
+        )
+    for m, size, p, b, c in DIFFERENTIAL:
+        what = f"{m} labels each, families of {size}, rate {p:g}, Se {b[0]:g}/{c[0]:g}, Sp {b[1]:g}/{c[1]:g}"
+        out.append(Cell("differential error", what, partial(differential, m, size, p, b, c), 2000, (*base, "differential")))
+    out += [
+        Cell("noise floor", f"n {n}, families of {f}, spread {own:g}", partial(floor, n, f, own), 2000, (*base, "noise"))
+        for n, f, own in ((30, "1", 1.0), (200, "1", 0.2), (300, "5", 1.0), (300, "mixed", 1.0))
+    ]
+    for m in ("kappa", "AC1"):
+        out += [
+            Cell("agreement", f"{m}, {n} items, yes {p:g}, kappa {kappa:g}", partial(agreement, n, p, kappa, 1, m), 2000, ("../agreement",))
+            for n, p, kappa in RATERS
+        ]
+        out.append(
+            Cell(
+                "agreement",
+                f"{m}, 150 items in families of 5, yes 0.3, kappa 0.6",
+                partial(agreement, 150, 0.3, 0.6, 5, m),
+                2000,
+                ("../agreement",),
+            )
+        )
+    out += [
+        Cell("agreement", f"alpha, {n} items, yes {p:g}, kappa {k:g}", partial(agreement, n, p, k, 1, "alpha"), 2000, ("../agreement",))
+        for n, p, k in ((20, 0.3, 0.9), (50, 0.1, 0.6))
+    ]
+    unbroken_of = ((59, "1", 0.0495, 1.0, 0), (59, "1", 0.06, 0.85, 40), (300, "5", 0.06, 0.9, 100), (300, "30", 0.2, 0.98, 300))
+    out += [
+        Cell(
+            "unbroken clause",
+            f"n {n}, families of {f}, rate {p:g}, Se {se:g} of {m} labels",
+            partial(unbroken, n, f, p, se, m),
+            4000,
+            ("binomial", "clustered", "planning"),
+        )
+        for n, f, p, se, m in unbroken_of
+    ]
     return out

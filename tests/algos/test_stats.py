@@ -231,3 +231,10 @@ def test_where_everything_failed_no_rounding_makes_more_failures_than_probes() -
             found = rate_bounds([1.0] * len(clusters), clusters)
             assert found.rate == found.upper == 1.0
             assert 0 < found.lower < 1
+
+
+def test_items_that_all_agree_are_no_proof_of_agreement() -> None:
+    few, many = agree([("a", "a"), ("b", "b")] * 5), agree([("a", "a"), ("b", "b")] * 100)
+    assert (few.alpha, few.high) == (1.0, 1.0)
+    assert few.low < 0.7 < 0.95 < many.low < 1
+    assert agree([("a", "a")] * 10).low < 0.5, "one value throughout says nothing of chance"

@@ -16,7 +16,7 @@ from trueline.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """raw: share of agreeing pairs of votes; alpha: 1 - observed / expected disagreement; low, high: 95 % bootstrap."""
+    """raw: share of agreeing pairs of votes; alpha: 1 - observed / expected disagreement; low, high: 95 % bootstrap with an unseen item."""
 
     raw: float
     alpha: float
@@ -38,27 +38,34 @@ def _parts(units: Sequence[Sequence[str]], names: dict[str, int]) -> tuple[np.nd
     return co / (m - 1)[:, None, None], m
 
 
-def _alpha(co: np.ndarray) -> float:
-    """Krippendorff (2011), nominal: alpha = 1 - (n - 1) (n - sum of diagonal) / (n^2 - sum of squared marginals)."""
-    total = co.sum(axis=0)
-    n = total.sum()
-    marginals = total.sum(axis=1)
-    expected = n * n - (marginals**2).sum()
-    return 1.0 if expected <= 0 else float(1 - (n - 1) * (n - np.trace(total)) / expected)
+def _alpha(total: np.ndarray) -> np.ndarray:
+    """Krippendorff (2011), nominal: alpha = 1 - (n - 1) (n - sum of diagonal) / (n^2 - sum of squared marginals). total: (..., values, values)."""
+    n = total.sum((-2, -1))
+    expected = n * n - (total.sum(-1) ** 2).sum(-1)
+    apart = n - np.trace(total, axis1=-2, axis2=-1)
+    return np.where(expected <= 1e-12, 1.0, 1 - (n - 1) * apart / np.where(expected <= 1e-12, 1.0, expected))
 
 
 def agree(units: Sequence[Sequence[str]], *, seed: int = 0, rounds: int = 1000) -> Agreement:
-    """Agreement over items (each a sequence of votes). Raises `DataError` where no item has two votes."""
+    """Agreement over items (each a sequence of votes). Raises `DataError` where no item has two votes.
+
+    Among the items that are resampled is an unseen one of two votes, which differ for the lower end and agree for the upper: without it the
+    interval of items that all agree is [1, 1], and with 20 items it missed in 40 % of runs."""
     kept = [tuple(u) for u in units if len(u) >= 2]
     if not kept:
         raise DataError("no item has two votes: insufficient evidence", remedy="let two people judge the same items")
-    names = {v: i for i, v in enumerate(sorted({v for u in kept for v in u}))}
-    co, m = _parts(kept, names)
-    pairs = (co * (m - 1)[:, None, None]).sum(axis=0)
-    source = np.random.default_rng(seed)
-    draws = sorted(_alpha(co[source.integers(0, len(kept), len(kept))]) for _ in range(rounds))
-    low, high = draws[int(0.025 * rounds)], draws[int(0.975 * rounds) - 1]
-    return Agreement(float(np.trace(pairs) / pairs.sum()), _alpha(co), low, high, len(kept), int(m.sum()))
+    frequent = [v for v, _ in sorted(Counter(v for u in kept for v in u).items(), key=lambda x: (-x[1], x[0]))]
+    names = {v: i for i, v in enumerate([*frequent, *(["\0other"] if len(frequent) == 1 else [])])}
+    common, second = list(names)[:2]
+    co, m = _parts([*kept, (common, second), (second, second)], names)
+    pairs = (co[:-2] * (m[:-2] - 1)[:, None, None]).sum(axis=0)
+    source, ends = np.random.default_rng(seed), []
+    for unseen, at in ((-2, int(0.025 * rounds)), (-1, int(0.975 * rounds) - 1)):
+        pool = np.concatenate([co[:-2], co[unseen][None]])
+        drawn = source.multinomial(len(pool), np.full(len(pool), 1 / len(pool)), rounds)
+        ends.append(float(np.sort(_alpha(np.tensordot(drawn, pool, 1)))[at]))
+    alpha = float(_alpha(co[:-2].sum(0)))
+    return Agreement(float(np.trace(pairs) / pairs.sum()), alpha, min(ends[0], alpha), max(ends[1], alpha), len(kept), int(m[:-2].sum()))
 
 
 @dataclass(frozen=True, slots=True)

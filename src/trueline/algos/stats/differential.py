@@ -111,12 +111,13 @@ def _holm(values: Sequence[float | None]) -> list[float | None]:
 
 
 def _shift(se: Compared, sp: Compared, p: float, sign: int) -> float:
-    """Upper bound of sign x hidden at a baseline rate of p; a rate without labels counts as 1/2 within 0 and 1."""
+    """Upper bound of sign x hidden at a baseline rate of p; a rate without labels is taken at its worst."""
     centre = width = 0.0
     for weight, side in ((p, se.baseline), (-p, se.candidate), (1 - p, sp.candidate), (p - 1, sp.baseline)):
-        w, rate = weight * sign, 0.5 if side.rate is None else side.rate
-        centre += w * rate
-        width += (w * ((side.upper if w > 0 else side.lower) - rate)) ** 2
+        w = weight * sign
+        end = side.upper if w > 0 else side.lower
+        rate = end if side.rate is None else side.rate
+        centre, width = centre + w * rate, width + (w * (end - rate)) ** 2
     return min(1.0, centre + math.sqrt(width))
 
 
