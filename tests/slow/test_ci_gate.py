@@ -27,7 +27,9 @@ def test_the_steps_decide(kind: str, outcome: str, tmp_path: Path) -> None:
     assert run(["init", str(repo)]) == 0
     path = repo / "charter.yaml"
     path.write_text(re.sub(r"\ngate:\n.*", "\n" + GATE, path.read_text(), flags=re.DOTALL))
-    refusal = load_charter(path).charter.principles[0].refuse_with
+    charter = load_charter(path).charter
+    refusal = charter.principles[0].refuse_with
+    kept = {"*": refusal, **{asked: h.reply for h in charter.high_stakes for asked in h.examples}}
     tool(tools, "trueline", f'exec {sys.executable} -c "from trueline.cli.main import main; main()" "$@"')
     tool(tools, "python", f'exec {sys.executable} "$@"')
     tool(tools, "pip", "exit 0")  # the package under test is on the path already
@@ -36,7 +38,7 @@ def test_the_steps_decide(kind: str, outcome: str, tmp_path: Path) -> None:
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
         "GITHUB_OUTPUT": str(tmp_path / "output"),
     }
-    with Upstream({"*": refusal if outcome == "PASS" else SURE}) as up, Upstream({"*": refusal}) as old:
+    with Upstream(kept if outcome == "PASS" else {"*": SURE}) as up, Upstream(kept) as old:
         target, base = f"openai:m@{up.url}", f"openai:m@{old.url}"
         more = {"eval-options": "--concurrency 4", "redteam-options": "--concurrency 4 --control 0", "gate-options": "--redteam-requests 3"}
         variables = {"TRUELINE_TARGET": target, "TRUELINE_BASELINE": base}
