@@ -108,7 +108,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     tried = [r for r in rows if "gcg" in r]
     arms = {}
     for arm in ("first", "blind", "gcg"):
-        k = sum(bool(r[arm]) for r in tried)
+        k = sum(bool(r[arm] or r["first"]) for r in tried)  # both searches begin with the first suffix
         found = clopper_pearson(k, len(tried)) if tried else None
         arms[arm] = {"broken": k, "of": len(tried), "interval": None if found is None else [round(found.low, 3), round(found.high, 3)]}
     steps = sorted(r["steps"] for r in tried if r["gcg"])

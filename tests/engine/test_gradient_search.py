@@ -60,11 +60,13 @@ def test_losses_on_reused_columns_are_those_of_the_text(local: LocalModel) -> No
     before = losses.tokens
     slope = losses.slope(slots[3])  # from here on the columns of this suffix are reused too
     assert slope.loss == pytest.approx(expected[3], rel=1e-4)
-    spent = losses.tokens
-    assert losses.losses(slots).losses.tolist() == pytest.approx(expected, rel=1e-4)
     row = len(losses.frame.slot) + len(losses.frame.after) + len(losses.frame.target) - 1
-    assert spent - before == 3 * row
-    assert losses.tokens - spent < len(slots) * row  # less than all columns after the prefix
+    assert losses.tokens - before == 3 * row
+    assert losses.losses(slots).losses.tolist() == pytest.approx(expected, rel=1e-4)
+    late = losses.frame.faithful([(*slots[3][:4], t, slots[3][5]) for t in losses.frame.allowed[::9]])
+    before = losses.tokens
+    assert losses.losses(late).losses.tolist() == pytest.approx([plain_loss(local, losses.frame.text(s)) for s in late], rel=1e-4)
+    assert losses.tokens - before == len(late) * (row - 4)
 
 
 def test_gradient_is_the_finite_difference_of_one_hot(local: LocalModel) -> None:
@@ -86,9 +88,9 @@ def test_gradient_is_the_finite_difference_of_one_hot(local: LocalModel) -> None
             return float(torch.nn.functional.cross_entropy(logits.detach(), torch.tensor(f.target)))
 
         for place, token in ((0, 17), (2, 300), (5, 44)):
-            slope = (at(place, token, 1e-4) - at(place, token, -1e-4)) / 2e-4
+            slope = (at(place, token, 3e-3) - at(place, token, -3e-3)) / 6e-3  # norms are computed in float32: no smaller step
             scale = float(gradient[place].abs().max())
-            assert abs(float(gradient[place, token]) - slope) < 2e-3 * scale, (place, token)
+            assert abs(float(gradient[place, token]) - slope) < 5e-3 * scale, (place, token)
             assert scale > 1e-6
     finally:
         model.to(was)
@@ -96,22 +98,22 @@ def test_gradient_is_the_finite_difference_of_one_hot(local: LocalModel) -> None
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen3", "gemma3", "mistral"])
 def test_beats_blind_search_with_as_many_tokens(architecture: str, tmp_path: Path) -> None:
-    local = load_local(tiny_model(architecture, tmp_path, lively=True), device="cpu")
+    local = load_local(tiny_model(architecture, tmp_path), device="cpu")
+    size, own = local.model.get_input_embeddings().weight.shape[0], GcgSettings(length=12, candidates=16, top_k=8)
     won = []
     for seed in range(3):
-        found = GcgSearch(local, GcgSettings(length=6, candidates=48, top_k=24)).search(TALK, TARGET, steps=6, seed=seed)
+        found = GcgSearch(local, own).search(TALK, TARGET, steps=6, seed=seed)
         assert found.losses[0] > found.loss == min(found.losses)
         assert plain_loss(local, found.suffix) == pytest.approx(found.loss, rel=1e-4)
-        losses = SuffixLosses(local, frame_of(local, TALK, TARGET, 6))
+        losses = SuffixLosses(local, frame_of(local, TALK, TARGET, 12))
         hand, best, turn = losses.frame.slot, float("inf"), 0
         while losses.tokens < found.forward_tokens:
-            size = local.model.get_input_embeddings().weight.shape[0]
-            own = GcgSettings(length=6, candidates=48, top_k=size)
-            tried = drawn(losses.frame, hand, Slope(0.0, torch.zeros(6, size)), own, torch.Generator().manual_seed(100 * seed + turn))
+            flat, even = Slope(0.0, torch.zeros(12, size)), GcgSettings(length=12, candidates=16, top_k=size)
+            tried = drawn(losses.frame, hand, flat, even, torch.Generator().manual_seed(100 * seed + turn))
             scored = losses.losses(tried).losses
             hand, best, turn = tried[int(scored.argmin())], min(best, float(scored.min())), turn + 1
         won.append(best - found.loss)
-    assert sum(won) / 3 > 0 and sum(w > 0 for w in won) >= 2, won
+    assert min(won) > 0, won
 
 
 def test_a_cut_search_goes_on_exactly(llama: LocalModel, tmp_path: Path) -> None:
@@ -156,7 +158,9 @@ def test_done_ends_the_search_and_is_asked_about_each_suffix_once(llama: LocalMo
         return len(asked) == 3
 
     found = GcgSearch(llama, SMALL).search(TALK, TARGET, steps=50, seed=1, done=done)
-    assert found.suffix == asked[2] and found.steps < 50 and len(set(asked)) == 3
+    assert found.suffix == asked[2]
+    assert found.steps < 50
+    assert len(set(asked)) == 3
     rare: list[str] = []
     slow = GcgSettings(length=6, candidates=24, top_k=32, check_every=4)
     GcgSearch(llama, slow).search(TALK, TARGET, steps=6, seed=1, done=lambda s: rare.append(s) is not None)
@@ -166,7 +170,8 @@ def test_done_ends_the_search_and_is_asked_about_each_suffix_once(llama: LocalMo
 def test_only_suffixes_that_are_text_survive(llama: LocalModel) -> None:
     frame = frame_of(llama, TALK, TARGET, 4)
     for text in frame.texts(swaps_of(frame)):
-        assert text.isascii() and text.isprintable()
+        assert text.isascii()
+        assert text.isprintable()
     for slot in swaps_of(frame):
         assert tuple(encode_prompt(llama.tokenizer, with_suffix(TALK, frame.text(slot)))) == (*frame.before, *slot, *frame.after)
     known = llama.tokenizer.get_vocab()
@@ -186,7 +191,8 @@ def test_allowed_tokens(llama: LocalModel) -> None:
     tokenizer = llama.tokenizer
     allowed = set(allowed_ids(tokenizer))
     assert tokenizer.convert_tokens_to_ids("a") in allowed
-    assert not allowed & set(tokenizer.all_special_ids) and not allowed & set(tokenizer.added_tokens_decoder)
+    assert not allowed & set(tokenizer.all_special_ids)
+    assert not allowed & set(tokenizer.added_tokens_decoder)
     assert not any(ord(c) < 32 or ord(c) > 126 for i in allowed for c in tokenizer.decode([i]))
 
 
@@ -197,7 +203,7 @@ def test_candidates_are_the_steepest_swaps(llama: LocalModel) -> None:
     gradient[:, x], gradient[:, y], gradient[:, 1] = -3.0, -2.0, -9.0  # 1 is special: never drawn
     own = GcgSettings(length=4, candidates=60, top_k=2)
     found = drawn(frame, frame.slot, Slope(0.0, gradient), own, torch.Generator().manual_seed(0))
-    assert found and len(set(found)) == len(found) <= 8
+    assert 0 < len(set(found)) == len(found) <= 8
     changed = [[(a, b) for a, b in zip(frame.slot, c, strict=True) if a != b] for c in found]
     assert all(len(c) == 1 and c[0][1] in (x, y) for c in changed)
 
@@ -212,7 +218,8 @@ def test_swaps_are_put_together() -> None:
 def test_without_a_template_and_without_a_system_turn(tmp_path: Path) -> None:
     local = load_local(tiny_model("llama", tmp_path, template=None, lively=True), device="cpu")
     found = GcgSearch(local, SMALL).search(TALK[1:], TARGET, steps=2, seed=0)
-    assert found.loss < found.losses[0] and isinstance(GcgSearch(local), GradientSearch)
+    assert found.loss < found.losses[0]
+    assert isinstance(GcgSearch(local), GradientSearch)
 
 
 def hooked(local: LocalModel, change: Callable[[Any], Any]) -> Any:

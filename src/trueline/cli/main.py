@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "align": ("align", "train (or search the prompt) by stages, evaluate before and after, gate"),
     "train": ("train", "one training stage"),
     "serve": ("serve", "the gateway and the console"),
+    "incidents": ("incidents", "bring in what other scanners found"),
     "ratings": ("ratings", "import, export and agreement of human ratings"),
     "report": ("report", "the clause matrix and the HTML report of a run"),
     "doctor": ("doctor", "what is wrong with this machine, upstream, database"),

@@ -182,8 +182,8 @@ def by_token(model: Any, by_embedding: torch.Tensor, rows: int = 8192) -> torch.
     `rows` tokens at a time."""
     layer = model.get_input_embeddings()
     size = int(layer.weight.shape[0])
-    ids = torch.arange(size, device=by_embedding.device)
-    return torch.cat([(by_embedding @ layer(part).T).float().cpu() for part in ids.split(rows)], dim=1)
+    parts = (torch.arange(at, min(at + rows, size), device=by_embedding.device) for at in range(0, size, rows))
+    return torch.cat([(by_embedding @ layer(part).T).float().cpu() for part in parts], dim=1)
 
 
 @torch.no_grad()

@@ -57,10 +57,9 @@ def read_state(path: Path | None, key: str) -> Searched | None:
         if raw.pop("search") != key:
             what = "this is the state of another search (model, conversation, target, seed or settings differ)"
             raise DataError(what, remedy="remove the file, or name another", file=path)
-        tuples = {"hand", "best", "losses", "asked"}
-        return Searched(
-            **{f.name: tuple(raw[f.name]) if f.name in tuples and raw[f.name] is not None else raw[f.name] for f in fields(Searched)}
-        )
+        given = {f.name: raw[f.name] for f in fields(Searched)}
+        given.update({name: tuple(given[name]) for name in ("hand", "best", "losses", "asked") if given[name] is not None})
+        return Searched(**given)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         if isinstance(e, DataError):
             raise

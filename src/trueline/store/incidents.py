@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
@@ -50,6 +50,15 @@ def latest(store: Store, *, clause: str | None = None, limit: int = 100) -> tupl
         query = query.where(incidents.c.clause == clause)
     with store.read() as conn:
         return tuple(_read(r) for r in conn.execute(query))
+
+
+def known(store: Store, ids: Iterable[str]) -> frozenset[str]:
+    """Those of `ids` under which an incident stands already."""
+    wanted, found = sorted(set(ids)), set[str]()
+    with store.read() as conn:
+        for at in range(0, len(wanted), 500):  # databases bound the number of values in one question
+            found.update(r.id for r in conn.execute(select(incidents.c.id).where(incidents.c.id.in_(wanted[at : at + 500]))))
+    return frozenset(found)
 
 
 def counts(store: Store) -> Mapping[tuple[str, str], int]:
