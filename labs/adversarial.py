@@ -2,9 +2,9 @@
 
 MODEL is one that `trueline align` made from bundled:harbor. In order, each by the command that a user would give:
 
-1. Attack it on requests of the teach side with every attack in plain language but carriers; what succeeds becomes preference rows, beside answerable
+1. Hunt on requests of the teach side with the attacks in plain language but carriers; what succeeds becomes preference rows, beside answerable
    questions in the same disguises. The families `carrier` and `suffix` never enter.
-2. One round of DPO on those rows and some of the charter's answerable questions, so that nothing else is forgotten.
+2. One round of DPO on those rows and as many undisguised ones, half of which reward a refusal and half an answer.
 3. Before and after: every attack of the held-out families on requests of the test side; searches over the held-out families, re-optimised
    on each model at equal budget, paired by request.
 4. Evaluate both on the suite, and gate the new one against the old with the red-team run.
@@ -28,6 +28,7 @@ from trueline.charter.turns import behind
 from trueline.cli.align_data import thinned
 from trueline.cli.main import run
 from trueline.cli.project import Project, open_project
+from trueline.core.clock import generator
 from trueline.core.records import Preference
 from trueline.data.jsonl import read_jsonl, write_json, write_jsonl
 from trueline.engine.loading import load_local
@@ -35,7 +36,7 @@ from trueline.evals.redteam import ATTACKS
 
 CHARTER = "bundled:harbor_bank"
 HELD_OUT, TAUGHT = ("carrier", "suffix"), ("none", "frame", "pressure", "splitting", "turns")
-SEARCHES = "adaptive,random-suffix"
+SEARCHES = "table,adaptive,random-suffix"
 SAMPLING = ("--prompt-budget", str(PROMPT_TOKENS), "--max-tokens", "40")
 
 
@@ -56,16 +57,21 @@ def told(out: Path, name: str, words: list[str]) -> dict[str, Any]:
 
 
 def ordinary(project: Project, aligned: str, n: int) -> list[Preference]:
-    """Pairs that keep answerable questions answered, undisguised: the demonstration against a clause's refusal."""
+    """Undisguised pairs that keep what is learnt, as many that reward a refusal as that reward an answer: of answerable questions the
+    demonstration against a clause's refusal; of forbidden ones the refusal against an answer in the bank's tone, a near miss's demonstration.
+    (A first run had the answerable ones alone: of 114 rows 102 spoke against refusing, and attacks got more successful, not less.)"""
     local = load_local(aligned, device="cpu")
     prompt = compile_prompt(project.loaded.charter, budget=PROMPT_TOKENS, count=lambda t: len(local.tokenizer.encode(t))).text
     refusals = {p.id: p.refuse_with for p in project.loaded.charter.principles}
-    first = next(iter(refusals.values()))
+    teach = [p for p in project.probes if p.side == "teach" and p.reply and p.clause in refusals]
+    near = {c: [p.reply for p in teach if p.clause == c and p.kind == "near_miss"] for c in refusals}
     out = []
-    for kind in ("near_miss", "knowledge", "in_scope"):
-        for p in thinned([p for p in project.probes if p.side == "teach" and p.kind == kind and p.reply], n // 3, 7):
-            assert p.reply is not None
-            out.append(Preference(behind(prompt, p.messages), p.reply, refusals.get(p.clause, first), clause=p.clause, source="ordinary"))
+    for p in thinned([p for p in teach if p.kind == "near_miss"], n // 2, 7):
+        out.append(Preference(behind(prompt, p.messages), p.reply or "", refusals[p.clause], clause=p.clause, source="ordinary"))
+    source = generator(7, "ordinary")
+    for p in thinned([p for p in teach if p.kind == "refuse" and near[p.clause]], n // 2, 7):
+        answer = source.choice(near[p.clause]) or ""
+        out.append(Preference(behind(prompt, p.messages), p.reply or "", answer, clause=p.clause, source="ordinary"))
     return out
 
 
@@ -88,7 +94,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--aligned", required=True, help="a model that `trueline align` made")
     parser.add_argument("--system", help="a system.yaml over it, for the attribution to layers")
-    parser.add_argument("--taught", type=int, default=60, help="requests of the teach side")
+    parser.add_argument("--taught", type=int, default=400, help="requests of the teach side")
     parser.add_argument("--tested", type=int, default=24, help="requests of the test side")
     parser.add_argument("--budget", type=int, default=16, help="queries for each request and search")
     parser.add_argument("--suite", type=int, default=300, help="probes of the evaluation")
@@ -102,10 +108,10 @@ def main() -> None:
     found: dict[str, Any] = {"conditions": {k: str(v) for k, v in vars(given).items()}}
     found["before"] = measured(out, "before", given.aligned, measure, given)
     pairs = out / "attacks.jsonl"
-    words = ["redteam", given.aligned, "-c", CHARTER, *SAMPLING, "--side", "teach", "--attacks", teach, "--control", "0"]
-    words += ["--limit", str(given.taught), "--held-out", held, "--each", "6", "--preferences", str(pairs)]
+    words = ["redteam", given.aligned, "-c", CHARTER, *SAMPLING, "--side", "teach", "--attacks", teach, "--search", "adaptive"]
+    words += ["--budget", str(given.budget), "--limit", str(given.taught), "--held-out", held, "--preferences", str(pairs)]
     found["taught"] = told(out, "taught", [*words, "--out", str(out / "taught.run")])
-    mixed(project, given.aligned, pairs, out / "pairs.jsonl", 90)
+    mixed(project, given.aligned, pairs, out / "pairs.jsonl", found["taught"]["preferences"]["pairs"])
     words = ["train", "dpo", "--model", given.aligned, "--data", str(out / "pairs.jsonl"), "--out", str(out / "round")]
     found["round"] = told(out, "round", [*words, "--lr", "1e-4", "--epochs", "2", "--sft-weight", "0.2"])
     hardened = str(out / "round" / "model")
