@@ -23,7 +23,7 @@ from recipes.reply_grader.tuned import Ragged, Settings, Tuned, fit_tuned, logit
 from trueline.algos.stats.calibration import expected_calibration_error, fitted_temperature
 from trueline.charter.digests import digest_file, digest_of
 from trueline.evals.graders.reply import LABELS, ReplyGrader, read_part
-from trueline.evals.graders.reply_encoder import FOLDER, encoder_reader, encoder_reply_grader, softmax
+from trueline.evals.graders.reply_encoder import FOLDER, encoder_reply_grader, softmax
 from trueline.models.encoder.folder import encoder_folder, read_encoder
 
 NAME, UNSURE, TOKENS = "reply-encoder-1", 0.55, 80
