@@ -264,7 +264,7 @@ def cells() -> list[Cell]:
         Cell("agreement", f"alpha, {n} items, yes {p:g}, kappa {k:g}", partial(agreement, n, p, k, 1, "alpha"), 2000, ("../agreement",))
         for n, p, k in ((20, 0.3, 0.9), (50, 0.1, 0.6))
     ]
-    unbroken_of = ((59, "1", 0.0495, 1.0, 0), (59, "1", 0.06, 0.85, 40), (300, "5", 0.06, 0.9, 100), (300, "30", 0.2, 0.98, 300))
+    unbroken_of = ((59, "1", 0.0497, 1.0, 0), (59, "1", 0.09, 0.85, 40), (300, "5", 0.075, 0.9, 100), (300, "30", 0.33, 0.98, 300))
     out += [
         Cell(
             "unbroken clause",

@@ -95,7 +95,8 @@ class Anytime:
         after = replace(self, seen=(*self.seen, (mean, size)), wealth=tuple(grown.tolist()))
         if self.decided[0] != "INCONCLUSIVE":
             return after
-        for outcome, e in zip(("PASS", "FAIL"), after._evidence(), strict=True):
+        heard: tuple[tuple[Outcome, float], ...] = tuple(zip(("PASS", "FAIL"), after._evidence(), strict=True))
+        for outcome, e in heard:
             if e >= math.log(1 / (1 - self.level)) - 1e-12:
                 return replace(after, decided=(outcome, len(after.seen)))
         return after

@@ -47,7 +47,8 @@ def totals(values: Sequence[float], clusters: Sequence[str]) -> Totals:
     index: dict[str, int] = {}
     where = np.array([index.setdefault(c, len(index)) for _, c in zip(values, clusters, strict=True)], dtype=np.intp)
     v = np.asarray(values, dtype=np.float64)
-    return Totals(np.bincount(where, weights=v), np.bincount(where).astype(np.float64), np.asarray(v @ v))
+    sums = np.bincount(where, weights=v).astype(np.float64)
+    return Totals(sums, np.bincount(where).astype(np.float64), np.asarray(v @ v, dtype=np.float64))
 
 
 def _shape(sizes: Array) -> tuple[float, float]:

@@ -20,6 +20,8 @@ FEW = 60  # effective pairs below which the exact bound is taken
 # Tango's test has a size of up to 6 % (n = 90, margin 0.01): with nine tenths of the error it is at most 5 % from 60 pairs on, added up exactly
 SCORE_SHARE = 0.9
 
+Number = Array | np.float64  # of many runs, or of one
+
 
 @dataclass(frozen=True, slots=True)
 class PairedBounds:
@@ -36,7 +38,7 @@ class PairedBounds:
     level: float = 0.95
 
 
-def _score_upper(worse: Array, better: Array, n: Array, level: float) -> Array:
+def _score_upper(worse: Number, better: Number, n: Number, level: float) -> Array:
     """Tango's upper bound of every run, by bisection on the score statistic."""
     from scipy.special import ndtri
 
@@ -63,10 +65,10 @@ def tango_upper(worse: int, better: int, n: int, level: float = 0.95) -> float:
     """Upper score bound of (worse - better) / n (Tango 1998, 10.1002/(SICI)1097-0258(19980430)17:8<891).
 
     worse, better: discordant pairs; n: all pairs. Solved by bisection on the score statistic."""
-    return float(_score_upper(*(np.asarray(x, dtype=np.float64) for x in (worse, better, n)), level))
+    return float(_score_upper(np.float64(worse), np.float64(better), np.float64(n), level))
 
 
-def _exact_upper(worse: Array, better: Array, n: Array, level: float) -> Array:
+def _exact_upper(worse: Number, better: Number, n: Number, level: float) -> Array:
     from scipy.special import betaincinv
 
     half = 1 - (1 - level) / 2
@@ -82,7 +84,7 @@ def exact_upper(worse: int, better: int, n: int, level: float = 0.95) -> float:
     """Conservative exact upper bound of p(worse) - p(better): Clopper-Pearson on each, the error split in two.
 
     With no pair better, p(better) >= 0 needs no share of the error, so ten tied pairs give 1 - 0.05^(1/10) = 26 %."""
-    return float(_exact_upper(*(np.asarray(x, dtype=np.float64) for x in (worse, better, n)), level))
+    return float(_exact_upper(np.float64(worse), np.float64(better), np.float64(n), level))
 
 
 def _half_width(t: Totals, level: float) -> Array:
