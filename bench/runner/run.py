@@ -166,7 +166,9 @@ def measured_inside(endpoint: Endpoint, times: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def peer(place: Path | None, there: str, run: Callable[[Path, Endpoint, Path, int], Used], endpoint: Endpoint, times: int) -> dict[str, Any]:
+def peer(
+    place: Path | None, there: str, run: Callable[[Path, Endpoint, Path, int], Used], endpoint: Endpoint, times: int
+) -> dict[str, Any]:
     """A peer's figures, or why there are none."""
     if place is None or not (place / there).exists():
         return {"not installed": str(place or "no place given")}

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trueline.cli.limits import limit_options
+
+if TYPE_CHECKING:
+    from trueline.cli.backends import Recipe
+    from trueline.cli.guarding import Measured
+    from trueline.cli.project import Project
+    from trueline.core.evaluations import Evaluation
+    from trueline.evals.pacing import Limits
+    from trueline.evals.suites import Suite
 
 
 @click.command(help="Run the charter's suite on a TARGET and write an evaluation folder (resumes when interrupted).")
@@ -29,7 +37,13 @@ from trueline.cli.limits import limit_options
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @limit_options
 @click.option("--random-order", type=int, help="Ask families in the random order of this seed (default: the order of the suite).")
-@click.option("--backend", type=click.Choice(["asyncio", "ray"]), default="asyncio", show_default=True, help="Where the requests are made: here, or on a Ray cluster.")
+@click.option(
+    "--backend",
+    type=click.Choice(["asyncio", "ray"]),
+    default="asyncio",
+    show_default=True,
+    help="Where the requests are made: here, or on a Ray cluster.",
+)
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Workers of --backend ray.")
 @click.option("--yes", is_flag=True, help="Ask somebody else's endpoint without asking for leave first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -41,6 +55,7 @@ def command(
     """Wires target, suite and grader together."""
     import json
 
+    from trueline.cli.backends import Recipe
     from trueline.cli.consent import ask_leave
     from trueline.cli.guarding import behind_guard
     from trueline.cli.judging import open_judge
@@ -62,11 +77,15 @@ def command(
     bounds = limits_of(concurrency, limits)
     ask_leave("eval", suite, asked.chat.identity(), samples=samples, max_tokens=sampling.max_tokens, yes=yes, caps=bounds.caps)
     folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(asked.chat.identity()), sampling.to_dict(), samples, judge)
-    grader = open_judge(judge, judge_labels, project, suite, folder)
-    found = run_suite(
-        asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, target=target,
-        grader=grader, trained_on=asked.trained_on, shown=asked.shown,
-    )  # fmt: skip
+    if backend == "ray":
+        recipe = Recipe(target, charter, probes, prompt_budget, few_shots, no_prompt, no_guard, sampling, samples)
+        found = _on_ray(recipe, project, suite, folder, bounds, workers, asked, judge)
+    else:
+        grader = open_judge(judge, judge_labels, project, suite, folder)
+        found = run_suite(
+            asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, order=random_order, target=target, grader=grader,
+            trained_on=asked.trained_on, shown=asked.shown,
+        )  # fmt: skip
     notes = (*notes_of(opened), *asked.notes)
     if as_json:
         told = {"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes}
@@ -76,3 +95,24 @@ def command(
             click.echo(f"note: {note}", err=True)
         print_summary(found, folder)
     return 0
+
+
+def _on_ray(
+    recipe: Recipe, project: Project, suite: Suite, folder: Path, limits: Limits, workers: int, asked: Measured, judge: str | None
+) -> Evaluation:
+    """The same evaluation, made by the workers of a Ray cluster."""
+    import asyncio
+
+    from trueline.cli.backends import run_on_ray
+    from trueline.cli.measuring import RUN, finished
+    from trueline.cli.progress import bar
+    from trueline.data.jsonl import write_json
+    from trueline.errors import TargetError
+
+    if judge is not None:
+        raise TargetError("--judge has no effect with --backend ray", remedy="leave one of them out")
+    asyncio.run(asked.chat.close())  # the workers open their own
+    with bar(f"eval on {workers} workers") as advance:
+        found, reports = run_on_ray(recipe, project, suite, folder, limits, workers, advance)
+    write_json(folder / RUN, {"workers": reports})
+    return finished(found, folder, suite, asked.trained_on, asked.shown)
