@@ -229,7 +229,8 @@ def test_a_stream_that_does_not_finish_is_an_error(events: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("body", ["[" * 100_000, '{"choices": [{"message": {"content": "x"}}], "n": ' + "9" * 6000 + "}", "<html>", ""])
-def test_an_answer_that_cannot_be_read_is_one_line(body: str) -> None:
+def test_an_answer_that_cannot_be_read_is_one_line(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trueline.models.wire.Wire._wait", _quick(Wire._wait))
     with pytest.raises(ModelError, match="no JSON") as caught:
         one([Answer(body)])
     assert "\n" not in str(caught.value)
@@ -247,7 +248,7 @@ def _quick(wait: Callable[..., float]) -> Callable[..., float]:
     def shortened(*args: Any) -> float:
         assert 0 <= wait(*args) <= 60
         args[0]._not_before = 0.0
-        return 0.0
+        return 0.001
 
     return shortened
 

@@ -69,8 +69,10 @@ def test_a_damaged_cache_is_one_line(tmp_path: Path) -> None:
     async def go() -> None:
         cached = CachedChat(ScriptedChat(["x"]), path)
         await cached.reply(HI)
+        cached.forget()
         with sqlite3.connect(path) as db:
             db.execute("UPDATE replies SET reply = '{}'")
+        cached = CachedChat(ScriptedChat(["x"]), path)
         try:
             await cached.reply(HI)
         finally:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trueline.cli.limits import limit_options
+
+if TYPE_CHECKING:
+    from trueline.cli.backends import Recipe
+    from trueline.cli.guarding import Measured
+    from trueline.cli.project import Project
+    from trueline.core.evaluations import Evaluation
+    from trueline.evals.pacing import Limits
+    from trueline.evals.suites import Suite
 
 
 @click.command(help="Run the charter's suite on a TARGET and write an evaluation folder (resumes when interrupted).")
@@ -54,6 +62,7 @@ def command(
     import json
     from dataclasses import replace
 
+    from trueline.cli.backends import Recipe
     from trueline.cli.calibration import measured
     from trueline.cli.consent import ask_leave
     from trueline.cli.families import families, print_families
@@ -79,11 +88,15 @@ def command(
     ask_leave("eval", suite, asked.chat.identity(), samples=samples, max_tokens=sampling.max_tokens, yes=yes, caps=bounds.caps)
     folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(asked.chat.identity()), sampling.to_dict(), samples, judge)
     told = measured(project, model, folder) if calibration else {}
-    grader = open_grader(judge, judge_labels, grader_error, project, suite, folder)
-    found = run_suite(
-        asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, target=target,
-        grader=grader, trained_on=asked.trained_on, shown=asked.shown,
-    )  # fmt: skip
+    if backend == "ray":
+        recipe = Recipe(target, charter, probes, prompt_budget, few_shots, no_prompt, no_guard, sampling, samples)
+        found = _on_ray(recipe, project, suite, folder, bounds, workers, asked)
+    else:
+        grader = open_grader(judge, judge_labels, grader_error, project, suite, folder)
+        found = run_suite(
+            asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, order=random_order, target=target, grader=grader,
+            trained_on=asked.trained_on, shown=asked.shown,
+        )  # fmt: skip
     notes = (*notes_of(opened), *asked.notes)
     if as_json:
         head = {"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes}
@@ -95,3 +108,26 @@ def command(
         print_summary(found, folder)
         print_families({**families(project, suite, found), **told})
     return 0
+
+
+def _on_ray(
+    recipe: Recipe, project: Project, suite: Suite, folder: Path, limits: Limits, workers: int, asked: Measured
+) -> Evaluation:
+    """The same evaluation, made by the workers of a Ray cluster."""
+    import asyncio
+
+    from trueline.cli.backends import run_on_ray
+    from trueline.cli.measuring import RUN, finished
+    from trueline.cli.progress import bar
+    from trueline.cli.targets import options_given
+    from trueline.data.jsonl import write_json
+    from trueline.errors import TargetError
+
+    idle = [f"--{name.replace('_', '-')}" for name in ("judge", "grader_error", "random_order") if name in options_given()]
+    if idle:
+        raise TargetError(f"{idle[0]} has no effect with --backend ray", remedy="leave one of them out")
+    asyncio.run(asked.chat.close())  # the workers open their own
+    with bar(f"eval on {workers} workers") as advance:
+        found, reports = run_on_ray(recipe, project, suite, folder, limits, workers, advance)
+    write_json(folder / RUN, {"workers": reports})
+    return finished(found, folder, suite, asked.trained_on, asked.shown)

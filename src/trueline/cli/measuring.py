@@ -118,6 +118,13 @@ def run_suite(
     finally:
         write_json(folder / RUN, {**pacer.report(), "from_cache": cached.hits})
     say(found, cached, pacer)
+    return finished(found, folder, suite, trained_on, shown)
+
+
+def finished(
+    found: Evaluation, folder: Path, suite: Suite, trained_on: Sequence[tuple[Message, ...]], shown: Sequence[tuple[Message, ...]]
+) -> Evaluation:
+    """Marks what was trained on or shown, writes the evaluation and takes the journal away."""
     shots = [(message_from(m),) for m in found.identity.get("shots", ()) if m["role"] == "user"]
     found = replace(found, contaminated=contaminated(suite.probes, trained_on), taught=taught(suite.probes, [*trained_on, *shown, *shots]))
     write_evaluation(folder, found)

@@ -32,6 +32,8 @@ from trueline.evals.suites import Suite
 from trueline.models.pace import PACE
 
 Progress = Callable[[int, int], None]
+PAUSE = 0.002  # seconds without a reply after which there is time for grading
+LONGEST_DELAY = 0.25  # seconds that grading may be put off
 GRADED_AT_ONCE = 64  # replies with a judge; what is graded here takes its turn one by one
 
 
@@ -56,7 +58,8 @@ class Run:
         self._model, self._grader, self._sampling = model, grader, sampling
         self._journal, self._pacer, self._reading, self._heard = journal, pacer, reading, heard
         self._breaker = Breaker()
-        self._over = False  # nothing more is to be asked
+        self._over = self._asked_all = False  # nothing more is to be asked; everything is asked
+        self._came = 0.0  # when the last reply came
         self._replies: asyncio.Queue[tuple[Probe, int, ChatReply, Grade | None] | None] = asyncio.Queue()
         self.short: BudgetSpent | None = None
 
@@ -70,6 +73,7 @@ class Run:
             await asyncio.wait({asking, grading}, return_when=asyncio.FIRST_COMPLETED)
             if not asking.done():  # a grader failed
                 asking.cancel()
+            self._asked_all = True
             self._replies.put_nowait(None)
             await asyncio.wait({asking, grading})
         finally:
@@ -95,6 +99,7 @@ class Run:
                     return
                 request = ChatRequest(probe.messages, replace(sampling, seed=sampling.seed + sample))
                 self._replies.put_nowait((probe, sample, await self._model.reply(request), None))
+                self._came = time.monotonic()
                 self._breaker.answered()
             except BudgetSpent as e:
                 self._over, self.short = True, e
@@ -104,10 +109,15 @@ class Run:
                 turns.leave()
 
     async def _grade(self) -> None:
-        """Grades what comes, until None comes. One grade begins in each turn of the event loop, so that no request waits for many."""
-        free = asyncio.Semaphore(GRADED_AT_ONCE)
+        """Grades what comes, until None comes. Requests have precedence: while replies come in, grading waits for a pause, a moment at most;
+        and one grade begins in each turn of the event loop, so that no request waits for many."""
+        free, began = asyncio.Semaphore(GRADED_AT_ONCE), time.monotonic()
         async with asyncio.TaskGroup() as group:
             while (item := await self._replies.get()) is not None:
+                while not self._asked_all and (now := time.monotonic()) - self._came < PAUSE and now - began < LONGEST_DELAY:
+                    await asyncio.sleep(PAUSE)
+                if self._replies.empty():
+                    began = time.monotonic()
                 await free.acquire()
                 group.create_task(self._graded(*item)).add_done_callback(lambda _: free.release())
                 await asyncio.sleep(0)

@@ -13,7 +13,9 @@ from trueline.charter.digests import digest_of
 from trueline.charter.turns import ToolCall
 from trueline.core.chat import ChatModel, ChatReply, ChatRequest
 from trueline.errors import DataError
+from trueline.models.pending import Pending
 
+AT_ONCE = 1024  # replies committed together
 _FIELDS = tuple(f.name for f in fields(ChatReply))
 
 
@@ -40,6 +42,30 @@ class CachedChat:
         except sqlite3.DatabaseError as e:
             self._db.close()
             raise self._damaged(e) from None
+        self._pending = Pending(path.with_name(path.name + ".pending"))
+        self._move()
+
+    def _move(self) -> None:
+        """Commits what waits."""
+        try:
+            if self._pending.rows:
+                self._db.execute("BEGIN")
+                self._db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?)", self._pending.rows.items())
+                self._db.execute("COMMIT")
+        except sqlite3.DatabaseError as e:
+            raise self._damaged(e) from None
+        self._pending.clear()
+
+    def _keep(self, key: str, text: str) -> None:
+        if self._pending.mine:
+            self._pending.add(key, text)
+            if len(self._pending.rows) >= AT_ONCE:
+                self._move()
+            return
+        try:
+            self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, text))
+        except sqlite3.DatabaseError as e:
+            raise self._damaged(e) from None
 
     def _damaged(self, e: Exception) -> DataError:
         return DataError(f"the cache of replies cannot be used ({e})", remedy="delete the file; it will be asked anew", file=self.path)
@@ -54,10 +80,13 @@ class CachedChat:
         return self._inner.identity()
 
     def _known(self, key: str) -> ChatReply | None:
-        row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        raw = json.loads(row[0])
+        text = self._pending.rows.get(key)
+        if text is None:
+            row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+            if row is None:
+                return None
+            text = row[0]
+        raw = json.loads(text)
         return ChatReply(**{**raw, "tool_calls": tuple(ToolCall(**c) for c in raw["tool_calls"])})
 
     async def reply(self, request: ChatRequest) -> ChatReply:
@@ -73,14 +102,13 @@ class CachedChat:
         answer = await self._inner.reply(request)
         if not (answer.text.strip() or answer.tool_calls or answer.blocked):
             return answer
-        try:
-            self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, json.dumps(_row(answer))))
-        except sqlite3.DatabaseError as e:
-            raise self._damaged(e) from None
+        self._keep(key, json.dumps(_row(answer)))
         return answer
 
     def forget(self) -> None:
         """Closes the file alone: the model inside is asked on by others."""
+        self._move()
+        self._pending.close()
         self._db.close()
 
     async def close(self) -> None:
