@@ -110,9 +110,7 @@ def command(
     return 0
 
 
-def _on_ray(
-    recipe: Recipe, project: Project, suite: Suite, folder: Path, limits: Limits, workers: int, asked: Measured
-) -> Evaluation:
+def _on_ray(recipe: Recipe, project: Project, suite: Suite, folder: Path, limits: Limits, workers: int, asked: Measured) -> Evaluation:
     """The same evaluation, made by the workers of a Ray cluster."""
     import asyncio
 
