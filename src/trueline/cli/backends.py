@@ -174,6 +174,6 @@ def run_on_ray(
         settings=settings_of(recipe.sampling, recipe.samples), graders={grader.name: dict(grader.identity())}, rows=judge_pairs(ordered),
         created=iso(utc_now()), seconds=round(time.monotonic() - began, 3),
     )  # fmt: skip
-    for share in dealt:
-        share.journal(folder).unlink(missing_ok=True)
+    for journal in folder.glob("journal-*-of-*.jsonl"):  # of other numbers of workers too
+        journal.unlink(missing_ok=True)
     return evaluation, [f["run"] for f in found]
