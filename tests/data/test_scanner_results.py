@@ -63,6 +63,7 @@ def test_garak_report(tmp_path: Path) -> None:
         ("Done.", "passed"),
     ]
     assert found[0].by == ("dan.DAN", "mitigation.MitigationBypass")
+    assert [f.where for f in found[:3]] == ["a/0", "a/1", "b/0"]
     assert found[0].messages == (Message("user", ASK),)
     assert {f.probe for f in found} == {"dan.Ablation_Dan_11_0"}
     assert [m.role for m in found[5].messages] == ["system", "user", "assistant", "user"]
@@ -84,6 +85,7 @@ def test_garak_hit_log(tmp_path: Path) -> None:
     }  # fmt: skip
     rows = [hit, {**hit, "detector": "always.Fail"}, {**hit, "attempt_idx": 1, "output": said("Yes!")}]
     found = findings_from(write(tmp_path / "x.hitlog.jsonl", rows))
+    assert [f.where for f in found] == ["a/0", "a/1"]  # as in the report
     assert [(f.reply, f.said, f.by) for f in found] == [("Yes", "failed", ("always.Fail", "dan.DAN")), ("Yes!", "failed", ("dan.DAN",))]
 
 

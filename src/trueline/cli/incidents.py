@@ -43,7 +43,8 @@ def import_(files: tuple[Path, ...], charter: str, clauses: tuple[str, ...], db:
 
     mapping = [_mapped(text) for text in clauses]
     project = open_project(charter)
-    findings = list({f.digest(): f for path in files for f in findings_from(path, mapping)}.values())
+    # a report and the hit log of the same run hold the same replies: the first file that names one counts
+    findings = list({(f.scanner, f.where): f for path in reversed(files) for f in reversed(findings_from(path, mapping))}.values())[::-1]
     rows = asyncio.run(rescored(project.loaded.charter, project.grader(), findings))
     if out is not None:
         write_jsonl(out, (r.to_dict() for r in rows))

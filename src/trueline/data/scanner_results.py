@@ -1,8 +1,8 @@
 """Result files of other red-team scanners as findings: garak's report and hit log (JSON lines), promptfoo's results (JSON or JSON lines).
 
 A finding is one reply to one prompt with what the scanner said about it. That verdict is asserted, not verified: most of these detectors and
-assertions compare words. What the reply does to a clause is for our own grader to say. Written for garak 0.11 to 0.16 and promptfoo 0.100 to
-0.121; what the file does not say stays empty.
+assertions compare words. What the reply does to a clause is for our own grader to say. Checked on files of garak 0.17.1 and
+promptfoo 0.121.20; what the file does not say stays empty.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _ROLES = ("system", "user", "assistant")
 class ScannerFinding:
     """One reply to one prompt. `probe`: the scanner's name for what asked (garak's probe class, promptfoo's plugin or description of the
     test); `said` is the scanner's verdict and `by` the detectors or assertions that gave it; `flagged`: the scanner saw the provider's own
-    filter; `clause` and `near_miss`: what the file or the user's mapping says it tests; `where`: its place in the file."""
+    filter; `clause` and `near_miss`: what the file or the user's mapping says it tests; `where`: the
+    scanner's own name for this one reply, the same in garak's report and hit log (its line where it has none)."""
 
     scanner: Scanner
     probe: str
@@ -43,7 +44,7 @@ class ScannerFinding:
     near_miss: bool = False
 
     def digest(self) -> str:
-        """Content address: the same finding read twice is one."""
+        """Content address: the same reply to the same prompt, however often it was given."""
         return digest_of([self.scanner, self.probe, [m.to_dict() for m in self.messages], self.reply, self.clause])
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,7 +135,8 @@ def _scores(row: Mapping[str, Any], index: int) -> dict[str, float]:
 
 
 def _garak_report(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> Iterator[ScannerFinding]:
-    """Attempts. Each stands twice, without and with its detectors' scores: the last counts. A score at the threshold or above is a hit."""
+    """Attempts. Each stands twice, without and with its detectors' scores: the last counts. A score at the threshold or above is a hit;
+    garak 0.17 does not write its threshold, and its default is taken."""
     threshold, attempts = 0.5, {}
     for line, row in rows:
         if row.get("entry_type") == "start_run setup" and isinstance(row.get("run.eval_threshold"), int | float):
@@ -152,7 +154,7 @@ def _garak_report(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> 
             hits = tuple(sorted(k for k, v in scores.items() if v >= threshold))
             said: Said = "unscored" if reply is None or not scores else "failed" if hits else "passed"
             by = hits or tuple(sorted(scores))
-            yield ScannerFinding("garak", str(row.get("probe_classname", "")), asked, reply or "", said, by, f"{line}/{n}")
+            yield ScannerFinding("garak", str(row.get("probe_classname", "")), asked, reply or "", said, by, f"{row.get('uuid', line)}/{n}")
 
 
 def _garak_hits(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> Iterator[ScannerFinding]:
@@ -166,7 +168,7 @@ def _garak_hits(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> It
         if key in hits:
             hits[key] = replace(hits[key], by=tuple(sorted({*hits[key].by, by})))
         elif asked:
-            hits[key] = ScannerFinding("garak", str(row.get("probe", "")), asked, reply, "failed", (by,), str(line))
+            hits[key] = ScannerFinding("garak", str(row.get("probe", "")), asked, reply, "failed", (by,), f"{key[0]}/{key[1]}")
     yield from hits.values()
 
 
@@ -208,7 +210,7 @@ def _promptfoo(rows: Iterable[tuple[int, Mapping[str, Any]]], path: Path) -> Ite
             reply,
             said,
             tuple(sorted(failing or {k for k, _ in kinds})),
-            str(line),
+            str(row.get("id") or f"{path.name}:{line}"),
             flagged,
             str(about.get("clause") or ""),
             about.get("kind") == "near_miss",
