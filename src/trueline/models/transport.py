@@ -1,6 +1,6 @@
 """HTTP/1.1 to a model's server through aiohttp: one session a client, errors as kinds, bodies with a limit.
 
-Why aiohttp: docs/decisions/0010. What users of other clients expect stays: proxies from the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY,
+Why aiohttp: docs/decisions/0013. What users of other clients expect stays: proxies from the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY,
 NO_PROXY), certificates checked against the system's store and certifi's (SSL_CERT_FILE and SSL_CERT_DIR instead where they are set), no redirect
 followed, no cookie kept, no password looked up in a file.
 """
