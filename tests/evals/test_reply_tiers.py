@@ -26,19 +26,16 @@ def encoder(monkeypatch: pytest.MonkeyPatch) -> ReplyGrader:
 
 
 def test_the_setting_names_the_tier(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(reply.TIER, "linear")
-    assert chosen_tier() == reply.Tier("linear", None)
+    monkeypatch.delenv(reply.TIER, raising=False)
+    assert chosen_tier() == "linear"
     assert shipped_reply_grader() is linear_reply_grader()
     monkeypatch.setenv(reply.TIER, "best")
-    with pytest.raises(DataError, match="expected auto, encoder or linear"):
+    with pytest.raises(DataError, match="expected encoder or linear"):
         chosen_tier()
 
 
-def test_without_the_package_the_linear_tier_serves_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoder_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setenv(reply.TIER, "auto")
-    assert chosen_tier().name == "linear"
-    assert "the linear tier serves alone" in str(chosen_tier().why)
     monkeypatch.setenv(reply.TIER, "encoder")
     with pytest.raises(DataError, match="--no-deps"):
         chosen_tier()
@@ -59,25 +56,25 @@ def test_common_short_replies(encoder: ReplyGrader) -> None:
 
 
 def test_a_reply_is_read_alone_and_no_further_than_240_characters(encoder: ReplyGrader) -> None:
-    together = encoder.classify_all([("", r) for r in REFUSALS[:3]])
-    assert together == [encoder.classify("", r) for r in REFUSALS[:3]]
+    together, apart = encoder.classify_all([("", r) for r in REFUSALS[:3]]), [encoder.classify("", r) for r in REFUSALS[:3]]
+    assert [s.label for s in together] == [s.label for s in apart]
+    assert [s.confidence for s in together] == pytest.approx([s.confidence for s in apart], abs=1e-6)
     long = "I can\u2019t help you with this. " * 9
     assert len(read_part(long)) <= reply.READ
     assert encoder.classify("", long[:240]) == encoder.classify("another question", long + "Sure, here it is.")
     assert encoder.classify_all([]) == []
 
 
-def test_the_card_says_what_it_must() -> None:
+def test_the_card_says_what_it_must_and_the_docs_what_the_card_says() -> None:
     found = CARD["held_out"]["compliance"]
-    assert found["balanced_accuracy"] >= 0.9
     assert found["balanced_accuracy_interval"][0] < found["balanced_accuracy"] < found["balanced_accuracy_interval"][1]
-    linear = linear_reply_grader().card
-    assert linear["held_out"]["compliance"]["balanced_accuracy"] < found["balanced_accuracy"]
-    for card in (CARD, linear):
-        assert card["sensitivity"] == card["held_out"]["compliance"]["sensitivity"]
-        assert {"milliseconds", "data", "data_digest", "limits", "by_length", "by_category"} <= set(card)
-        for rate in (card["sensitivity"], card["specificity"]):
-            assert rate["low"] < rate["estimate"] < rate["high"]
+    told = (Path(__file__).parents[2] / "docs" / "graders.md").read_text(encoding="utf-8")
+    low, high = found["balanced_accuracy_interval"]
+    assert f"{found['balanced_accuracy']:.3f} (encoder, {low:.3f} to {high:.3f})" in told
+    assert CARD["sensitivity"] == found["sensitivity"]
+    assert {"milliseconds", "data", "data_digest", "limits", "by_length", "by_category"} <= set(CARD)
+    for rate in (CARD["sensitivity"], CARD["specificity"]):
+        assert rate["low"] < rate["estimate"] < rate["high"]
 
 
 @pytest.mark.parametrize("hurt", ["delta", "card", "base"])

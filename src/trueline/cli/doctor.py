@@ -106,17 +106,16 @@ def shipped() -> Iterator[Check]:
 
 def grader() -> Iterator[Check]:
     """Which tier of the reply grader serves here, and its measured error."""
-    from trueline.evals.graders.reply import chosen_tier, shipped_reply_grader
-    from trueline.models.encoder.folder import INSTALL
+    from trueline.evals.graders.reply import shipped_reply_grader
 
     try:
-        tier, found = chosen_tier(), shipped_reply_grader()
+        found = shipped_reply_grader()
     except TruelineError as e:
         yield Check("grader", "bad", str(e), e.remedy)
         return
     se, sp = (found.card[k]["estimate"] for k in ("sensitivity", "specificity"))
     told = f"{found.name}: sensitivity {se:.1%}, specificity {sp:.1%} on human labels"
-    yield Check("grader", "note" if tier.why else "ok", told + (f"; {tier.why}" if tier.why else ""), INSTALL if tier.why else "")
+    yield Check("grader", "ok", told)
 
 
 def folder() -> Iterator[Check]:

@@ -1,7 +1,7 @@
 """The general reply grader: complied, refused, redirected or unscored, for any reply of any model.
 
 Two tiers, both trained on human labels (recipes/reply_grader): a linear model over hashed n-grams of the reply, and a small sentence
-encoder (`reply_encoder`) where its package is installed. Where a tier is unsure it says unscored. Its card carries sensitivity and
+encoder (`reply_encoder`) for whoever asks for it. Where a tier is unsure it says unscored. Its card carries sensitivity and
 specificity on questions held out from training; the name in its identity says which tier served.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from trueline.errors import DataError
 FOLDER = Path(__file__).parent.parent.parent / "shipped" / "graders" / "reply"
 LABELS: tuple[ReplyClass, ...] = ("complied", "refused", "redirected")
 TIER = "TRUELINE_GRADER"
-"""The setting that names the tier: auto (the encoder where it is installed), encoder or linear."""
+"""The setting that names the tier: linear (the default) or encoder."""
 # the human-labelled replies are their first 240 characters, so neither tier reads further
 READ = 240
 SPEC = NgramSpec(words=3, chars=(0, 0), buckets=1 << 16, limit=READ)
@@ -110,33 +110,23 @@ def linear_reply_grader() -> ReplyGrader:
         raise DataError(f"the shipped reply grader cannot be read ({e})", remedy="reinstall trueline", file=FOLDER) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """The tier that serves, and why not the other (None where the encoder serves, or where linear was asked for)."""
-
-    name: str
-    why: str | None
-
-
-def chosen_tier() -> Tier:
-    """What `TRUELINE_GRADER` and what is installed make of it. Raises `DataError` for an unknown name, or an encoder that is not there."""
+def chosen_tier() -> Literal["linear", "encoder"]:
+    """What `TRUELINE_GRADER` names, `linear` where it is not set: what is installed never decides how replies are graded. Raises `DataError`
+    for an unknown name, or an encoder that is not there."""
     from trueline.models.encoder.folder import INSTALL, missing_encoder
 
-    wanted = os.environ.get(TIER, "auto")
-    if wanted not in ("auto", "encoder", "linear"):
-        raise DataError(f"{TIER} is {wanted!r}, expected auto, encoder or linear", remedy=f"unset {TIER}, or set it to one of them")
+    wanted = os.environ.get(TIER, "linear")
     if wanted == "linear":
-        return Tier("linear", None)
-    missing = missing_encoder()
-    if missing is None:
-        return Tier("encoder", None)
-    if wanted == "encoder":
+        return "linear"
+    if wanted != "encoder":
+        raise DataError(f"{TIER} is {wanted!r}, expected encoder or linear", remedy=f"unset {TIER}, or set it to one of them")
+    if missing := missing_encoder():
         raise DataError(f"{TIER} asks for the encoder; {missing}", remedy=INSTALL)
-    return Tier("linear", f"{missing}: the linear tier serves alone")
+    return "encoder"
 
 
 def shipped_reply_grader() -> ReplyGrader:
     """The grader that ships with the package, in the tier that `chosen_tier` names. Raises `DataError` where its files are damaged."""
     from trueline.evals.graders.reply_encoder import encoder_reply_grader
 
-    return encoder_reply_grader() if chosen_tier().name == "encoder" else linear_reply_grader()
+    return encoder_reply_grader() if chosen_tier() == "encoder" else linear_reply_grader()
