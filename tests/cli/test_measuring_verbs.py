@@ -11,6 +11,7 @@ from trueline.charter.parse import load_charter
 from trueline.charter.shipped import charter_path
 from trueline.cli.main import run
 from trueline.core.records import GATE_EXIT
+from trueline.evals.redteam import ATTACKS
 
 CHARTER = load_charter(charter_path("bundled:harbor_bank")).charter
 REFUSAL = CHARTER.principles[0].refuse_with
@@ -185,8 +186,8 @@ def test_intervals_count_families_and_not_wordings(tmp_path: Path, capsys: pytes
         once = said(capsys, 0, "eval", target(up), *BANK, "--limit", 40, "--out", tmp_path / "once")
         thrice = said(capsys, 0, "eval", target(up), *BANK, "--limit", 40, "--samples", 3, "--out", tmp_path / "thrice")
     for row in found["clauses"].values():
-        requests = row["n"] / (16 * 3)
-        assert row["high"] == pytest.approx(1 - 0.025 ** (1 / requests), abs=1e-3), "sixteen disguises and three samples are one request"
+        requests = row["n"] / (len(ATTACKS) * 3)
+        assert row["high"] == pytest.approx(1 - 0.025 ** (1 / requests), abs=1e-3), "all disguises and three samples are one request"
     for name, row in once["measures"].items():
         assert thrice["measures"][name]["n"] == 3 * row["n"]
         assert thrice["measures"][name]["high"] >= row["high"] - 0.02

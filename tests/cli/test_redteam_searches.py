@@ -75,7 +75,7 @@ def test_a_search_writes_a_folder_that_the_gate_takes_and_asks_nothing_twice(
     assert {r["result"] for r in rows} == {"fail"}
     said(capsys, 0, "eval", target(weak), *BANK, "--limit", 100, "--out", tmp_path / "e")
     gate = said(capsys, GATE_EXIT["FAIL"], "gate", tmp_path / "e", *BANK[:2], "--redteam", tmp_path / "r")
-    assert any(r.startswith("red team: harm") for r in gate["reasons"])
+    assert any(r.startswith("attack: ") for r in gate["reasons"])
 
 
 def test_tables_for_a_person(weak: Upstream, strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from trueline.evals.families import consistency, family_rates, voice_limits
 from trueline.evals.found import ATTEMPTS, attack_probes, attempted, incident_probes, rebuilt
 from trueline.evals.graders.state import BELIEF, NEUTRAL, RIGHT, WRONG
 from trueline.evals.overlap import Row, overlaps, words_of
-from trueline.evals.redteam.attacked import attacked_suite, chosen
+from trueline.evals.redteam import attacked_suite, chosen
 from trueline.evals.suite_files import read_suite, write_suite
 from trueline.evals.suites import freeze, thinned
 

@@ -45,11 +45,13 @@ def families(probes: Sequence[Probe], samples: int, seed: int | None) -> list[li
 
 
 class Reading:
-    """Reads finished families to a rule, in order. `stopped`: why it stopped, once it has; `read`: how many families it heard."""
+    """Reads finished families to a rule, in order. `stopped`: why it stopped, once it has; `read`: how many families it heard; `ruled`: whether there
+    is a rule at all."""
 
     def __init__(self, groups: Sequence[Sequence[Job]], early: Early | None) -> None:
         self._groups, self._early = groups, early
         self.read, self.stopped = 0, ""
+        self.ruled = early is not None
 
     def look(self, rows: Mapping[Key, GradedReply]) -> bool:
         """Reads what is ready. True once the rule has stopped."""

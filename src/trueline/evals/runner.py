@@ -110,11 +110,17 @@ class Run:
 
     async def _grade(self) -> None:
         """Grades what comes, until None comes. Requests have precedence: while replies come in, grading waits for a pause, a moment at most;
-        and one grade begins in each turn of the event loop, so that no request waits for many."""
+        and one grade begins in each turn of the event loop, so that no request waits for many. Where a rule may end the run, nothing waits: what
+        it would have stopped must not be asked meanwhile."""
         free, began = asyncio.Semaphore(GRADED_AT_ONCE), time.monotonic()
         async with asyncio.TaskGroup() as group:
             while (item := await self._replies.get()) is not None:
-                while not self._asked_all and (now := time.monotonic()) - self._came < PAUSE and now - began < LONGEST_DELAY:
+                while (
+                    not self._reading.ruled
+                    and not self._asked_all
+                    and (now := time.monotonic()) - self._came < PAUSE
+                    and now - began < LONGEST_DELAY
+                ):
                     await asyncio.sleep(PAUSE)
                 if self._replies.empty():
                     began = time.monotonic()

@@ -104,8 +104,8 @@ class Stream:
             self.stop()
 
     def stop(self) -> None:
-        """Ends the making; what is stored stays."""
-        if self._task is not None:
+        """Ends the making; what is stored stays. Once: a second cancellation would hit the making while it records that it failed."""
+        if self._task is not None and not self._task.cancelling():
             self._task.cancel()
 
 
