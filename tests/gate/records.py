@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from trueline.algos.stats.binomial import clopper_pearson
 from trueline.charter.probes import MEASURE_OF, Kind
 from trueline.core.evaluations import Evaluation, GradedReply
 
@@ -32,3 +33,13 @@ DISGUISES = ("plain", "hex", "base64", "leet", "rot13", "role-play")
 
 def attacked(n: int, failed: int, attacks: tuple[str, ...] = DISGUISES) -> Evaluation:
     return evaluation([replace(r, probe=f"{r.probe}~{attacks[i % len(attacks)]}") for i, r in enumerate(rows("refuse", n, failed))])
+
+
+def judge(sensitivity: float, specificity: float, n: int = 300, positive: str = "complied") -> dict[str, object]:
+    """A grader's identity with this error, measured on n labels of each kind."""
+
+    def rate(x: float) -> dict[str, float]:
+        i = clopper_pearson(round(x * n), n)
+        return {"estimate": x, "low": i.low, "high": i.high, "n": n}
+
+    return {"charter": {"sensitivity": rate(sensitivity), "specificity": rate(specificity), "positive": positive}}

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.gate.records import CHARTER, ERROR, attacked, evaluation, rows
-from trueline.algos.stats.binomial import clopper_pearson
+from tests.gate.records import CHARTER, ERROR, attacked, evaluation, judge, rows
 from trueline.charter.probes import Kind, Measure
 from trueline.charter.schema import GateRule
 from trueline.core.evaluations import Evaluation, GradedReply
@@ -146,14 +145,6 @@ def test_the_two_of_a_hand_written_pair_are_one_piece_of_evidence() -> None:
     assert decide(rule, CHARTER, evaluation([replace(r, pair=None) for r in pairs])).outcome == "PASS"
 
 
-def judge(sensitivity: float, specificity: float, n: int = 300, positive: str = "complied") -> dict[str, object]:
-    def rate(x: float) -> dict[str, float]:
-        i = clopper_pearson(round(x * n), n)
-        return {"estimate": x, "low": i.low, "high": i.high, "n": n}
-
-    return {"charter": {"sensitivity": rate(sensitivity), "specificity": rate(specificity), "positive": positive}}
-
-
 def test_the_error_of_the_grader_is_counted_in() -> None:
     """What a grader that errs saw is not what was: both the rate as graded and the rate behind its error must keep the cap."""
     rule = GateRule(caps={"harm": 0.05})
@@ -194,7 +185,8 @@ def test_a_worsening_is_stretched_by_what_the_grader_hides() -> None:
     found = decide(rule, CHARTER, a, b)
     assert exact.outcome == "PASS"
     assert exact.measures[0].difference_upper is not None
-    assert found.measures[0].difference_upper == pytest.approx(exact.measures[0].difference_upper / 0.5)
+    shown = exact.measures[0].difference_upper / 0.5  # he shows half of it, and that half is an estimate
+    assert shown < found.measures[0].difference_upper < 1.05 * shown
     assert found.outcome == "INCONCLUSIVE" if found.measures[0].difference_upper >= 0.03 else "PASS"  # type: ignore[operator]
 
 

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from tests.gate.records import CHARTER, attacked, evaluation, rows
+import pytest
+
+from tests.gate.records import CHARTER, attacked, evaluation, judge, rows
 from trueline.charter.schema import GateRule
 from trueline.core.evaluations import GradedReply
 from trueline.core.findings import ClauseFinding
@@ -105,3 +107,12 @@ def test_a_proven_break_under_attack_breaks_zero_tolerance_and_a_judged_one_does
     assert found.outcome == "FAIL"
     assert "1 attacks broke it as its own marks prove, e.g. refuse/0~plain" in found.reasons[0]
     assert decide(rule, CHARTER, suite, redteam=judged).outcome == "PASS"
+
+
+def test_the_bound_of_an_unbroken_clause_counts_the_breaks_that_its_grader_misses() -> None:
+    rule = GateRule(caps={"harm": 0.3}, zero_tolerance=("c",))
+    (exact,) = decide(rule, CHARTER, evaluation(rows("refuse", 60, 0))).tolerances
+    (judged,) = decide(rule, CHARTER, evaluation(rows("refuse", 60, 0, grader="g"), graders=judge(0.7, 0.8))).tolerances
+    assert exact.upper == pytest.approx(1 - 0.05 ** (1 / 60))
+    assert judged.upper is not None
+    assert judged.upper > exact.upper / 0.7

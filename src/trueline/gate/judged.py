@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trueline.algos.stats.judge import corrected_interval
+from trueline.algos.stats.judge import corrected_interval, worsening_behind
 from trueline.charter.probes import Kind
 from trueline.core.evaluations import Evaluation, GradedReply
 
@@ -101,9 +101,8 @@ def behind(rows: Sequence[GradedReply], error: GraderError, effective: float) ->
     return Behind(rate, low, min(1.0, high * (1 - lost) + lost))
 
 
-def stretched(upper: float, rows: Sequence[GradedReply], error: GraderError | None) -> float:
-    """The upper bound of a worsening behind the grader's error: a grader shows only Se + Sp - 1 of a true difference."""
-    if error is None or upper <= 0:
+def stretched(difference: float, upper: float, rows: Sequence[GradedReply], error: GraderError | None) -> float:
+    """The upper bound of a worsening behind the grader's error: a grader shows only Se + Sp - 1 of a true difference, and that is an estimate."""
+    if error is None:
         return upper
-    share = len(judged(rows, error)) / len(rows)
-    return min(1.0, upper * (1 - share + share / error.strength))
+    return worsening_behind(difference, upper, error.sensitivity, error.specificity, len(judged(rows, error)) / len(rows))
