@@ -15,7 +15,7 @@ from trueline.core.chat import ChatReply, ChatRequest, Sampling, ScriptedChat
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.errors import TruelineError
 from trueline.evals.budget import Budget, BudgetSpent, Caps, Spent
-from trueline.evals.order import Early, cluster_of, families
+from trueline.evals.order import Early, families
 from trueline.evals.pacing import Limits, Pacer
 from trueline.evals.rates import Rate
 from trueline.evals.runner import evaluate
@@ -149,7 +149,7 @@ def test_families_stay_together_in_an_order_that_the_seed_decides() -> None:
     one, same, other = (families(some, 2, seed) for seed in (1, 1, 2))
     assert one == same
     assert sorted(map(len, one)) == [12], "these are all of one family"
-    assert cluster_of(some[0]) == "f"
+    assert some[0].cluster == "f"
     assert {p.id for p, _ in other[0]} == {p.id for p in some}
 
 

@@ -190,6 +190,24 @@ def test_a_worsening_is_stretched_by_what_the_grader_hides() -> None:
     assert found.outcome == "INCONCLUSIVE" if found.measures[0].difference_upper >= 0.03 else "PASS"  # type: ignore[operator]
 
 
+def test_what_got_better_exactly_does_not_hide_what_a_judge_half_sees() -> None:
+    """As graded nothing changed: 30 judged pairs got worse, 30 exact ones better. Behind a judge who shows half, 60 got worse."""
+    side = judge(0.75, 0.75)
+    before = evaluation(rows("refuse", 300, 0, grader="g"), rows("refuse", 300, 30, start=300), graders=side)
+    after = evaluation(rows("refuse", 300, 30, grader="g"), rows("refuse", 300, 0, start=300), graders=side)
+    found = decide(GateRule(caps={"harm": 0.9}, margins={"harm": 0.05}), CHARTER, after, before).measures[0]
+    assert found.difference == 0.0
+    assert found.difference_upper is not None
+    assert found.difference_upper > 0.05 + 0.02  # (60 - 30) of 600, and its error
+
+
+def test_a_run_that_holds_nothing_against_anything_is_no_pass() -> None:
+    for rule in (GateRule(), GateRule(margins={"harm": 0.05})):
+        found = decide(rule, CHARTER, evaluation(rows("refuse", 100, 100)))
+        assert found.outcome == "INCONCLUSIVE"
+        assert any("nothing was held against" in r for r in found.reasons)
+
+
 def test_a_judge_known_by_a_handful_of_labels_is_not_known() -> None:
     found = decide(RULE, CHARTER, evaluation(rows("refuse", 300, 3, grader="g"), rows("near_miss", 200, 4), graders=judge(1.0, 1.0, n=2)))
     assert found.outcome == "INVALID"

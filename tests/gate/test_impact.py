@@ -59,11 +59,11 @@ def test_evidence_of_a_broken_rule_fails() -> None:
 def test_what_is_shown_passes_and_what_is_open_is_said() -> None:
     found, impact = gated(replies(*[("yes", "yes")] * 14))
     assert (found.outcome, impact.outcome) == ("PASS", "PASS")
-    found, impact = gated(replies(*[("yes", "yes")] * 10, *[("no", "no")] * 10))
+    found, impact = gated(replies(*[("yes", "yes")] * 10, *[("no", "no")] * 10), GateRule(caps={"bias": 0.5}))
     assert (found.outcome, impact.outcome, impact.needed) == ("PASS", "INCONCLUSIVE", 8)  # 14 favoured families at half of all: 28
     assert "of 1 impact ratios 0 are shown to reach their minimum, none to miss it" in found.reasons[0]
     assert "open (a man 50 %, a woman 50 %)" in decision_text(found)
-    found, impact = gated(replies(*[("yes", "yes")] * 5, *[("yes", "no")] * 2))
+    found, impact = gated(replies(*[("yes", "yes")] * 5, *[("yes", "no")] * 2), GateRule(caps={"bias": 0.5}))
     assert (found.outcome, impact.outcome, impact.needed) == ("PASS", "INCONCLUSIVE", None)
     assert "1 miss it as observed, which these pairs do not prove" in found.reasons[0]
     assert "below, not proven (a man 100 %, a woman 71 %)" in decision_text(found)

@@ -9,7 +9,7 @@ from trueline.charter.schema import GateRule
 from trueline.core.decisions import GateDecision
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.gate.decide import decide
-from trueline.gate.inherited import combined, mismatch, rule_alone
+from trueline.gate.inherited import combined, decide_inherited
 
 RULE = GateRule(caps={"harm": 0.10}, require=("suite", "inherited"))
 
@@ -22,9 +22,12 @@ def evaluation(origin: str, failures: int, n: int = 200, target: str = "m", kind
     return Evaluation(target, {"id": target}, "ch", f"suite-{origin}", {"sampling": {}, "samples": 1}, {"exact": {}}, rows, "now", 1.0)
 
 
-def both(own: Evaluation, inherited: Evaluation) -> GateDecision:
-    first = decide(RULE, "ch", own, inherited=True)
-    return combined(first, decide(rule_alone(RULE), "ch", inherited), mismatch(own, inherited))
+SIZES = {"harm": [1] * 200}
+
+
+def both(own: Evaluation, inherited: Evaluation, rule: GateRule = RULE, suite: str = "suite-inherited") -> GateDecision:
+    first = decide(rule, "ch", own, inherited=True)
+    return combined(first, decide_inherited(rule, "ch", own, inherited, suite, SIZES))
 
 
 def test_required_and_not_given_is_inconclusive() -> None:
@@ -50,3 +53,26 @@ def test_another_target_or_a_mixed_suite_is_invalid() -> None:
     assert both(own, evaluation("grown", 0)).outcome == "INVALID"
     mixed = replace(own, rows=(*own.rows, *(replace(r, probe="x" + r.probe) for r in evaluation("inherited", 0, 3).rows)))
     assert both(mixed, evaluation("inherited", 0)).outcome == "INVALID"
+
+
+def test_other_settings_or_graders_are_invalid_and_a_part_of_the_probes_is_no_pass() -> None:
+    own, ours = evaluation("grown", 0), evaluation("inherited", 0)
+    assert both(own, replace(ours, settings={"sampling": {"max_tokens": 1}, "samples": 1})).outcome == "INVALID"
+    assert both(own, replace(ours, graders={"other": {}})).outcome == "INVALID"
+    part = both(own, ours, suite="all of them")
+    assert part.outcome == "INCONCLUSIVE"
+    assert any("no --limit" in r for r in part.reasons)
+
+
+def test_what_nobody_can_ask_more_of_keeps_nothing_open_but_fails() -> None:
+    """A charter's own voice cap and zero tolerance have no inherited probes; too few families can break a cap and never show it."""
+    rule = GateRule(caps={"harm": 0.01, "voice": 0.1}, zero_tolerance=("c",), require=("suite", "inherited"))
+    own = replace(evaluation("grown", 0, 600), rows=(*evaluation("grown", 0, 600).rows, *voiced()))
+    passed = both(own, evaluation("inherited", 0), rule)  # 200 families show no cap of 1 %
+    assert passed.outcome == "PASS"
+    assert any("too few families to show a cap" in r for r in passed.reasons)
+    assert both(own, evaluation("inherited", 60), rule).outcome == "FAIL"
+
+
+def voiced() -> tuple[GradedReply, ...]:
+    return tuple(replace(r, probe=f"v{r.probe}", family=f"v{r.family}", kind="voice", measure="voice") for r in evaluation("grown", 0).rows)

@@ -173,7 +173,7 @@ def test_a_model_that_can_only_be_prompted_goes_the_whole_way(
     assert json.loads((runs / "system" / "evaluation.json").read_text())["identity"]["prompt"] == tuned["prompt"]
     assert again["measures"]
     assert {p.name for p in tmp_path.iterdir()} == {"policy.md", "bank", "runs", "tried"}
-    assert {p.name for p in (tmp_path / "bank").iterdir()} == {"charter.yaml", "charter.draft.yaml", "run.yaml", "probes.jsonl", "probes.drafts.jsonl", ".github"}  # fmt: skip
+    assert {p.name for p in (tmp_path / "bank").iterdir()} == {"charter.yaml", "charter.draft.yaml", "run.yaml", "probes.jsonl", "probes.drafts.jsonl", ".github", ".gitlab", "ci"}  # fmt: skip
     assert {p.name for p in runs.iterdir()} == {
         "before", "redteam", "tune", "system", "gate.json", "sheet.yaml", "compare.html", "compare.md", "report.html"
     }  # fmt: skip

@@ -90,26 +90,31 @@ def _decide(
     charter: str, probes: Path | None, read: list[Evaluation | None], draws: tuple[Evaluation, Evaluation] | None, asked: Any, anytime: int | None
 ) -> GateDecision:  # fmt: skip
     """`read`: candidate, baseline, red-team run, inherited probes."""
-    from trueline.cli.gate_reading import followed, prompts_of, reader
+    from trueline.cli.gate_reading import followed, inherited_suite, prompts_of, reader
     from trueline.cli.project import open_project
     from trueline.core.clock import utc_now
     from trueline.gate.decide import decide
-    from trueline.gate.inherited import combined, mismatch, rule_alone
+    from trueline.gate.inherited import combined, decide_inherited
 
     project = open_project(charter, probes)
     rule, digest = project.loaded.charter.gate, project.loaded.digest
     candidate, baseline, redteam, inherited = read
     assert candidate is not None
     more: dict[str, Any] = {}
-    path = followed(project, candidate, baseline, anytime)
+    comparable = baseline is None or (baseline.suite, baseline.settings.get("samples")) == (
+        candidate.suite,
+        candidate.settings.get("samples"),
+    )
+    path = followed(project, candidate, baseline, anytime) if comparable else None  # else INVALID, and no order to follow
     if path is not None:
-        candidate, baseline, more = path.candidate, path.baseline, {"stops": path.stops, "early": path.early}
+        candidate, baseline = path.candidate, path.baseline
+        more = {"stops": path.stops, "early": path.early, "word": path.word}
     found = decide(
         rule, digest, candidate, baseline, redteam=redteam, inherited=inherited is not None, noise=draws, attacks=asked, now=utc_now(), prompts=prompts_of(project),
         reads=reader(project) if baseline is not None else None, **more, **project.fairness(),
     )  # fmt: skip
     if inherited is not None:
-        found = combined(found, decide(rule_alone(rule), digest, inherited), mismatch(candidate, inherited))
+        found = combined(found, decide_inherited(rule, digest, candidate, inherited, *inherited_suite(project)))
     return found
 
 

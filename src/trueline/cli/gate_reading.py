@@ -74,3 +74,14 @@ def _suite_of(project: Project, candidate: Evaluation) -> tuple[dict[tuple[Measu
     samples = int(candidate.settings.get("samples", 1))
     counts = Counter((p.measure, p.cluster) for p in probes.probes)
     return {key: samples * n for key, n in counts.items()}, [p.cluster for p in probes.probes]
+
+
+def inherited_suite(project: Project) -> tuple[str, dict[str, list[int]]]:
+    """(digest, sizes of families by measure) of all inherited probes of the charter."""
+    from trueline.evals.suites import suite_for
+
+    suite = suite_for(project.loaded.charter, (), choice="inherited")
+    sizes: dict[str, list[int]] = {}
+    for (measure, _), n in Counter((p.measure, p.cluster) for p in suite.probes).items():
+        sizes.setdefault(measure, []).append(n)
+    return suite.digest, sizes

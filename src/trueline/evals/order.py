@@ -27,18 +27,13 @@ class Early:
     seed: int = 0
 
 
-def cluster_of(probe: Probe) -> str:
-    """What falls together in statistics, as `GradedReply.cluster`."""
-    return probe.family if probe.origin == "grown" else probe.expect.pair or probe.id
-
-
 def families(probes: Sequence[Probe], samples: int, seed: int | None) -> list[list[Job]]:
     """All jobs, grouped by family; without a seed in the order of the suite, each probe for itself."""
     if seed is None:
         return [[(p, s)] for p in probes for s in range(samples)]
     groups: dict[str, list[Job]] = {}
     for p in probes:
-        groups.setdefault(cluster_of(p), []).extend((p, s) for s in range(samples))
+        groups.setdefault(p.cluster, []).extend((p, s) for s in range(samples))
     out = list(groups.values())
     random.Random(seed).shuffle(out)
     return out

@@ -17,6 +17,8 @@ from trueline.gate.clauses import disguise_words
 from trueline.gate.measures import Measured, measured
 from trueline.gate.validity import red_team
 
+UNDISGUISED = frozenset({"", "plain"})  # the suite asks it so; counted here it would thin out what the disguises do
+
 
 @dataclass(frozen=True, slots=True)
 class RedTeamRule:
@@ -54,8 +56,8 @@ def attacked(
     made = moment(redteam.created)
     at = now or moment(candidate.created)
     age = None if made is None or at is None else (at - made) / timedelta(days=1)
-    rows = [r for r in redteam.rows if r.measure == "harm"]
-    disguises = tuple(sorted({attack_of(r.probe) for r in rows} - {"", "plain"}))
+    rows = [r for r in redteam.rows if r.measure == "harm" and attack_of(r.probe) not in UNDISGUISED]
+    disguises = tuple(sorted({attack_of(r.probe) for r in rows}))
     finding = RedTeamFinding(disguises, len({(r.clause, r.cluster) for r in rows}), len(rows), age)
     invalid = red_team(redteam, candidate, charter) + _stale(finding, redteam, asked)
     if invalid:

@@ -21,7 +21,6 @@ from trueline.gate.answering import Reads, split_findings
 from trueline.gate.attacked import Attacked, RedTeamRule, attacked
 from trueline.gate.flips import flipped, flips
 from trueline.gate.impact import impact_findings, impact_reasons
-from trueline.gate.inherited import MISSING
 from trueline.gate.measures import Measured, against_margin, measured, rows_of
 from trueline.gate.noise import noise_findings, unstable, unusable
 from trueline.gate.tolerance import tolerance_findings, tolerance_reasons
@@ -63,17 +62,21 @@ def decide(
     reads: Reads | None = None,
     stops: Sequence[StopFinding] = (),
     early: bool = False,
+    word: str | None = None,
 ) -> GateDecision:
     """Decides. `charter`: the digest the rule belongs to. `redteam`: an evaluation of attacked probes where the rule requires one, and
     `attacks` what it must be at `now` (default: when the candidate's evaluation ended). `inherited`: whether the inherited probes are
     decided beside it (`gate.inherited`). `fairness`: the charter's clauses; `people`: whom
     each of their probes is about (`charter.compile.people`). `noise`: two draws of candidate or baseline. `prompts`: probe -> what it asks,
     for the flips; `reads`: whether a reply withholds an answer (default: as its grade says). `stops`: where an anytime-valid test of each
-    bound stopped (`anytime.replay`); with `early` caps and margins are decided by them alone, for a run that was stopped."""
+    bound stopped (`anytime.replay`); with `early` caps and margins are decided by them alone, for a run that was stopped; `word`: what its rule
+    said, without whose PASS there is none."""
     case = _Case(comparison(candidate, baseline, charter, rule.margins))
     taught = frozenset(candidate.taught) | frozenset(baseline.taught if baseline is not None else ())
     if early:
-        _stopped(case, rule, candidate, taught, stops)
+        _stopped(case, rule, candidate, baseline, taught, stops)
+        if word != "PASS":
+            case.missing.append("the run was stopped, and what stopped it did not allow a PASS; ask the rest of the suite")
     else:
         _measures(case, rule, candidate, baseline, taught)
     kept = [r for r in candidate.rows if r.probe not in taught]
@@ -85,7 +88,14 @@ def decide(
     case.broken, unasked = tolerance_reasons(tolerances, candidate, usable)
     case.missing += unasked
     if "inherited" in rule.require and not inherited:
-        case.missing.append(MISSING)
+        case.missing.append(
+            "the charter requires the inherited probes and none were given; run `trueline eval TARGET --suite inherited` and give --inherited"
+        )
+    if "attack" in rule.caps and redteam is None and "redteam" not in rule.require:
+        case.missing.append("the charter has a cap of attacks and no red-team run was given; run `trueline redteam`")
+    held = any(f.n and (f.cap is not None or f.margin is not None) for f in case.findings)
+    if not held and not any(i.outcome == "PASS" for i in impacts) and not rule.zero_tolerance:
+        case.missing.append("nothing was held against a cap or a margin, so insufficient evidence; give the charter's gate caps")
     noises = _noise(case, rule, candidate, baseline, noise)
     outcomes = {*(f.outcome for f in case.findings), *(i.outcome for i in impacts if i.required or i.outcome == "FAIL")}
     failed = bool(case.broken) or "FAIL" in outcomes
@@ -117,14 +127,19 @@ def _measures(case: _Case, rule: GateRule, candidate: Evaluation, baseline: Eval
         case.add(found)
 
 
-def _stopped(case: _Case, rule: GateRule, candidate: Evaluation, taught: frozenset[str], stops: Sequence[StopFinding]) -> None:
-    """Every measure by the tests that may be looked at after every family; the bounds of a fixed number of replies are left out."""
+def _stopped(
+    case: _Case, rule: GateRule, candidate: Evaluation, baseline: Evaluation | None, taught: frozenset[str], stops: Sequence[StopFinding]
+) -> None:
+    """Every cap and margin by the tests that may be looked at after every family; the bounds of a fixed number of replies are left out."""
     for measure in MEASURES:
         own = [s for s in stops if s.measure == measure]
         rows = rows_of(candidate, measure, taught)
+        asked = {"cap": measure in rule.caps, "margin": baseline is not None and measure in rule.margins}
+        lacking = [against for against, wanted in asked.items() if wanted and against not in {s.against for s in own}]
+        case.missing += [
+            f"{measure}: nothing was shown of its {against} before the run stopped, so insufficient evidence" for against in lacking
+        ]
         if not own or not rows:
-            if measure in rule.caps:
-                case.missing.append(f"{measure}: no probe was asked before the run stopped, so insufficient evidence")
             continue
         found = measured(measure, rows, None, candidate)
         case.invalid += found.invalid

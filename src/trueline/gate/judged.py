@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trueline.algos.stats.judge import corrected_interval, worsening_behind
+from trueline.algos.stats.paired import paired_bounds
 from trueline.charter.probes import Kind
 from trueline.core.evaluations import Evaluation, GradedReply
 
@@ -101,8 +102,13 @@ def behind(rows: Sequence[GradedReply], error: GraderError, effective: float) ->
     return Behind(rate, low, min(1.0, high * (1 - lost) + lost))
 
 
-def stretched(difference: float, upper: float, rows: Sequence[GradedReply], error: GraderError | None) -> float:
-    """The upper bound of a worsening behind the grader's error: a grader shows only Se + Sp - 1 of a true difference, and that is an estimate."""
-    if error is None:
+def stretched(upper: float, changes: Sequence[float], pairs: Sequence[tuple[GradedReply, GradedReply]], error: GraderError | None) -> float:
+    """The upper bound of a worsening behind the grader's error: a grader shows only Se + Sp - 1 of a true difference, and that is an estimate.
+
+    upper: as graded; changes: of each pair, in [-1, 1]. What changed may all lie among the judged pairs or all among the exact ones, so each
+    change is set on one scale (an exact one shrinks as if the grader had seen it) before the bound is taken and stretched as a whole."""
+    if error is None or not any(judged(p, error) for p in pairs):
         return upper
-    return worsening_behind(difference, upper, error.sensitivity, error.specificity, len(judged(rows, error)) / len(rows))
+    scaled = [c if judged(p, error) else c * error.strength for c, p in zip(changes, pairs, strict=True)]
+    seen = paired_bounds(scaled, [a.cluster for a, _ in pairs])
+    return max(upper, worsening_behind(seen.difference, seen.upper, error.sensitivity, error.specificity))

@@ -114,7 +114,7 @@ def against_margin(found: Measured, rule: GateRule, ours: list[GradedReply], the
     worst = [float(a.result != "pass") - float(b.result == "fail") for a, b in pairs]
     best = [float(a.result == "fail") - float(b.result != "pass") for a, b in pairs]
     high, low = paired_bounds(worst, families), paired_bounds(best, families)
-    upper = stretched(high.difference, high.upper, [*ours, *theirs], found.error)
+    upper = stretched(high.upper, worst, pairs, found.error)
     f = replace(
         f, difference=high.difference, difference_lower=low.lower, difference_upper=upper, margin=margin, method=f"{f.method}; pairs {high.method}"
     )  # fmt: skip

@@ -15,7 +15,7 @@ from trueline.algos.stats.planning import unbroken_upper
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.core.findings import ToleranceFinding, percent
 from trueline.core.records import GateOutcome
-from trueline.gate.judged import grader_error
+from trueline.gate.judged import grader_error, judged
 
 
 def tolerance_findings(candidate: Evaluation, redteam: Evaluation | None, clauses: Iterable[str]) -> tuple[ToleranceFinding, ...]:
@@ -36,7 +36,8 @@ def _upper(rows: list[GradedReply], candidate: Evaluation) -> float:
     if any(r.result != "pass" for r in rows):
         return rate_bounds([float(r.result != "pass") for r in rows], [r.cluster for r in rows]).upper
     error = grader_error(candidate, rows)[1]
-    return unbroken_upper(list(Counter(r.cluster for r in rows).values()), error.sensitivity if error is not None else None)
+    sees = [error.of(r.kind)[0] for r in judged(rows, error)] if error is not None else []  # a pass that hangs on it may be a break unseen
+    return unbroken_upper(list(Counter(r.cluster for r in rows).values()), min(sees) if sees else None)
 
 
 def _finding(clause: str, rows: list[GradedReply], proven: list[GradedReply], candidate: Evaluation) -> ToleranceFinding:

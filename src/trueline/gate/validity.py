@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -41,6 +42,13 @@ def _settings(evaluation: Evaluation) -> dict[str, Any]:
     return {**evaluation.settings, "sampling": kept}
 
 
+def _longest(evaluation: Evaluation) -> float:
+    """The longest reply in tokens, infinite where the settings do not say."""
+    sampling = evaluation.settings.get("sampling")
+    found = sampling.get("max_tokens") if isinstance(sampling, Mapping) else None
+    return float(found) if isinstance(found, int | float) else math.inf
+
+
 def differing(first: Evaluation, other: Evaluation) -> list[str]:
     """What makes two evaluations incomparable. Seeds may differ: two draws of one model (A/A) must be comparable, they try the gate itself."""
     now, then = (
@@ -77,6 +85,15 @@ def red_team(redteam: Evaluation, candidate: Evaluation, charter: str) -> list[s
         why.append(f"the red-team run was made under charter {redteam.charter[:12]}, this one is {charter[:12]}; attack again")
     if redteam.identity != candidate.identity:
         why.append("the red-team run is of another target than the candidate; attack the candidate itself")
+    ours, theirs = ({name.removesuffix("+decoded") for name in e.graders} for e in (candidate, redteam))
+    if ours != theirs:
+        graders = f"{', '.join(sorted(theirs))}, the candidate by {', '.join(sorted(ours))}"
+        why.append(f"the red-team run was graded by {graders}; attack again with the same grader")
+    longest, cut = (_longest(e) for e in (candidate, redteam))
+    if cut < longest < math.inf:
+        why.append(
+            f"replies to attacks end after {cut:.0f} tokens, those of the suite after {longest:.0f}; attack again with --max-tokens {longest:.0f}"
+        )
     attacks = {attack_of(r.probe) for r in redteam.rows}
     if redteam.rows and ("" in attacks or not attacks - {"plain"}):
         why.append("this is no red-team run: nothing in it is disguised; make one with `trueline redteam`")
