@@ -41,6 +41,13 @@ if TYPE_CHECKING:
 @click.option("--grader-error", type=click.Path(path_type=Path), help="The grader's error on your own labels, from `trueline judge --out`.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
 @limit_options
+@click.option(
+    "--stop-early",
+    type=int,
+    metavar="SEED",
+    help="Ask families in the random order of this seed, and stop once the charter's caps and margins are decided.",
+)
+@click.option("--against", type=click.Path(path_type=Path), help="With --stop-early: evaluation folder of the baseline, for the margins.")
 @click.option("--random-order", type=int, help="Ask families in the random order of this seed (default: the order of the suite).")
 @click.option(
     "--backend",
@@ -55,7 +62,8 @@ if TYPE_CHECKING:
 def command(
     target: str, charter: str, probes: Path | None, asks: str, out: Path | None, samples: int, temperature: float, max_tokens: int, limit: int | None,
     concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool, calibration: bool, judge: str | None,
-    judge_labels: Path | None, grader_error: Path | None, seed: int, as_json: bool, random_order: int | None, backend: str, workers: int,
+    judge_labels: Path | None, grader_error: Path | None, seed: int, as_json: bool, random_order: int | None, stop_early: int | None,
+    against: Path | None, backend: str, workers: int,
     yes: bool, **limits: Any,
 ) -> int:  # fmt: skip
     """Wires target, suite and grader together."""
@@ -71,6 +79,7 @@ def command(
     from trueline.cli.limits import limits_of
     from trueline.cli.measuring import evaluation_folder, run_suite
     from trueline.cli.project import dressed, open_project
+    from trueline.cli.stopping import stopping
     from trueline.cli.suites import open_suite
     from trueline.cli.summary import print_summary, summary
     from trueline.cli.targets import notes_of, open_target, options_given, refuse_overruled, sampling_of
@@ -95,7 +104,7 @@ def command(
         grader = open_grader(judge, judge_labels, grader_error, project, suite, folder)
         found = run_suite(
             asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, order=random_order, target=target, grader=grader,
-            trained_on=asked.trained_on, shown=asked.shown,
+            early=stopping(project, suite, grader or project.grader(), samples, stop_early, against, asked), trained_on=asked.trained_on, shown=asked.shown,
         )  # fmt: skip
     notes = (*notes_of(opened), *asked.notes)
     if as_json:
@@ -121,7 +130,11 @@ def _on_ray(recipe: Recipe, project: Project, suite: Suite, folder: Path, limits
     from trueline.data.jsonl import write_json
     from trueline.errors import TargetError
 
-    idle = [f"--{name.replace('_', '-')}" for name in ("judge", "grader_error", "random_order") if name in options_given()]
+    idle = [
+        f"--{name.replace('_', '-')}"
+        for name in ("judge", "judge_labels", "grader_error", "random_order", "stop_early")
+        if name in options_given()
+    ]
     if idle:
         raise TargetError(f"{idle[0]} has no effect with --backend ray", remedy="leave one of them out")
     asyncio.run(asked.chat.close())  # the workers open their own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,11 @@ def evaluation_folder(base: Path, kind: str, suite: Suite, target: str, *rest: A
     """The folder of an evaluation that nobody named: readable, and another one for another target or other settings (`rest`)."""
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", target).strip("-")[-40:].lstrip("-")
     return base / f"{kind}-{suite.digest[:8]}-{readable}-{digest_of([target, *rest])[:8]}"
+
+
+def shots_of(identity: Mapping[str, Any]) -> list[tuple[Message, ...]]:
+    """The questions of the few-shot examples that a target stands behind."""
+    return [(message_from(m),) for m in identity.get("shots", ()) if m["role"] == "user"]
 
 
 def told_by(pacer: Pacer, advance: Callable[..., None]) -> Callable[[int, int], None]:
@@ -125,8 +130,11 @@ def finished(
     found: Evaluation, folder: Path, suite: Suite, trained_on: Sequence[tuple[Message, ...]], shown: Sequence[tuple[Message, ...]]
 ) -> Evaluation:
     """Marks what was trained on or shown, writes the evaluation and takes the journal away."""
-    shots = [(message_from(m),) for m in found.identity.get("shots", ()) if m["role"] == "user"]
-    found = replace(found, contaminated=contaminated(suite.probes, trained_on), taught=taught(suite.probes, [*trained_on, *shown, *shots]))
+    found = replace(
+        found,
+        contaminated=contaminated(suite.probes, trained_on),
+        taught=taught(suite.probes, [*trained_on, *shown, *shots_of(found.identity)]),
+    )
     write_evaluation(folder, found)
     (folder / JOURNAL).unlink(missing_ok=True)
     return found

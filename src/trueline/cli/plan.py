@@ -101,4 +101,5 @@ def plan_text(found: dict[str, Any]) -> list[str]:
     for row in found["zero_tolerance"]:
         bound = "no probe asks for it" if row["bound"] is None else f"if none is broken, the rate is below {100 * row['bound']:.1f} %"
         out.append(f"{row['clause']} admits no break: {row['families']} families; {bound}")
+    out += [f"lacking: {why}" for why in found["lacking"]]
     return out

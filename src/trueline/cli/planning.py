@@ -51,7 +51,8 @@ def plan(project: Project, limit: int | None, terms: Terms) -> dict[str, Any]:
         "require": list(gate.require),
         "measures": rows,
         "zero_tolerance": [_tolerance(clause, suite.probes) for clause in gate.zero_tolerance],
-        "resolved": all(r["verdict"] == "enough" for r in rows),
+        "lacking": (lacking := _lacking(gate, suite.probes)),
+        "resolved": all(r["verdict"] == "enough" for r in rows) and not lacking,
     }
 
 
@@ -155,3 +156,21 @@ def _tolerance(clause: str, probes: Iterable[Probe]) -> dict[str, Any]:
 
     families = len({p.cluster for p in probes if p.clause == clause and p.measure != "over_refusal"})
     return {"clause": clause, "families": families, "bound": upper_bound(0, families) if families else None}
+
+
+def _lacking(gate: GateRule, probes: Iterable[Probe]) -> list[str]:
+    """What the gate will want besides and these probes cannot give."""
+    from trueline.gate.attacked import RedTeamRule
+
+    asked = list(probes)
+    told = [
+        f"{c} admits no break, and no probe asks for it"
+        for c in gate.zero_tolerance
+        if not any(p.clause == c and p.measure != "over_refusal" for p in asked)
+    ]
+    families = len({(p.clause, p.cluster) for p in asked if p.kind == "refuse"})
+    if "redteam" in gate.require and families < (least := RedTeamRule().requests):
+        told.append(
+            f"a red-team run wants {least} families of requests to attack, and there are {families}: add requests that must be refused"
+        )
+    return told

@@ -4,6 +4,7 @@
 # TRUELINE_CHARTER    the charter (default: charter.yaml)        TRUELINE_PROBES     its file of probes, where it does not stand beside it
 # TRUELINE_TARGET     the TARGET to decide on                    TRUELINE_BASELINE   what it replaces: a TARGET, or the folder of its evaluation
 # TRUELINE_REDTEAM    auto (where the charter requires it), true or false
+# TRUELINE_REDTEAM_AGREED   true: the owner of the attacked endpoint agrees (without it only local and private ones are attacked)
 # TRUELINE_STRICT     true: stop where the plan says that a cap or margin cannot be resolved (default: only say so)
 # TRUELINE_PLAN_OPTIONS, _EVAL_OPTIONS, _REDTEAM_OPTIONS, _GATE_OPTIONS: more options, parted by spaces
 # TRUELINE_OUT        folder for everything that is written (default: runs/ci)
@@ -62,6 +63,7 @@ attack() {
   fi
   if [ "$wanted" != true ]; then echo "no red-team run: the charter does not require one"; return 0; fi
   target
+  if [ "${TRUELINE_REDTEAM_AGREED:-false}" = true ]; then redteam_options+=(--yes); fi
   trueline redteam "$TRUELINE_TARGET" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${redteam_options[@]+"${redteam_options[@]}"} --out "$out/redteam"
 }
 
@@ -75,7 +77,9 @@ gate() {
   if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -f "$out/gate.md" ]; then cat "$out/gate.md" >> "$GITHUB_STEP_SUMMARY"; fi
   if [ -n "${GITHUB_OUTPUT:-}" ]; then
     local names=(PASS FAIL INCONCLUSIVE INVALID)
-    echo "outcome=${names[$code]:-ERROR}" >> "$GITHUB_OUTPUT"
+    local outcome=ERROR
+    if [ -f "$out/gate.json" ]; then outcome="${names[$code]:-ERROR}"; fi
+    echo "outcome=$outcome" >> "$GITHUB_OUTPUT"
     echo "exit-code=$code" >> "$GITHUB_OUTPUT"
   fi
   return "$code"
