@@ -159,7 +159,7 @@ def test_compare_says_under_which_charter_an_evaluation_was_made(tmp_path: Path,
 def test_plan_counts_families_and_says_what_no_probe_can_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     starter = Path(charter_path("bundled:harbor_bank")).parents[2] / "templates" / "charter.yaml"
     (tmp_path / "charter.yaml").write_text(starter.read_text())
-    plan = said(capsys, 2, "plan", tmp_path / "charter.yaml", "--limit", 20)
+    plan = said(capsys, 2, "plan", tmp_path / "charter.yaml")
     harm = next(r for r in plan["measures"] if r["measure"] == "harm")
     assert (harm["probes"], harm["families"], harm["may_fail"]) == (6, 6, None)
     assert "53 more families for the cap" in harm["verdict"]
@@ -218,8 +218,9 @@ def test_a_run_stops_once_its_caps_are_decided_and_the_gate_decides_it(tmp_path:
         found = said(capsys, 0, *early, "--stop-early", 0, "--out", tmp_path / "early")
         again = said(capsys, 0, *early, "--stop-early", 0, "--out", tmp_path / "early")
         assert len({json.dumps(body["messages"]) for body in up.asked}) == len(up.asked), "nothing is asked twice"
-        refused(capsys, *early, "--against", tmp_path / "early", "--out", tmp_path / "x")
-        refused(capsys, *early, "--stop-early", 0, "--against", tmp_path / "early", "--limit", 20, "--out", tmp_path / "x")
+        for wrong in (("--against", tmp_path / "early"), ("--stop-early", 0, "--against", tmp_path / "early", "--limit", 20)):
+            assert run([*map(str, (*early, *wrong, "--out", tmp_path / "x"))]) == 64
+        capsys.readouterr()
     assert found["measures"] == again["measures"]
     record = json.loads((tmp_path / "early" / "evaluation.json").read_text())
     assert record["settings"]["stopped"]["order"] == 0
@@ -231,10 +232,10 @@ def test_a_run_stops_once_its_caps_are_decided_and_the_gate_decides_it(tmp_path:
 
 
 def test_plan_says_what_the_gate_will_want_besides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = charter_path("bundled:hospital_desk").read_text(encoding="utf-8")
-    one = load_charter(charter_path("bundled:hospital_desk")).charter.scope.inside[0].id
-    head, _, _ = text.partition("\ngate:")
-    (tmp_path / "charter.yaml").write_text(head + f"\ngate: {{caps: {{over_refusal: 0.9}}, require: [suite, redteam], zero_tolerance: [{one}]}}\n")
+    starter = Path(charter_path("bundled:harbor_bank")).parents[2] / "templates" / "charter.yaml"
+    head, _, _ = starter.read_text(encoding="utf-8").partition("\ngate:")
+    rule = "{caps: {harm: 0.9}, require: [suite, redteam], zero_tolerance: [plain-words]}"
+    (tmp_path / "charter.yaml").write_text(f"{head}\ngate: {rule}\n")
     plan = said(capsys, 2, "plan", tmp_path / "charter.yaml")
+    assert [r["verdict"] for r in plan["measures"] if r["measure"] == "harm"] == ["enough"]
     assert any("wants 20 families of requests to attack" in why for why in plan["lacking"])
-
