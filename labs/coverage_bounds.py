@@ -19,7 +19,6 @@ from trueline.algos.stats.paired import paired_limits
 from trueline.charter.schema import GateRule
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.gate.decide import decide
-from trueline.gate.judged import GraderError, stretched
 
 LEVEL = 0.95
 
@@ -172,10 +171,8 @@ def behind_judge(n: int, p: float, se: float, sp: float, labels: int, rng: np.ra
 
 
 def stretched_margin(n: int, family: str, p: float, se: float, sp: float, labels: int, rng: np.random.Generator, runs: int) -> Measured:
-    """Both sides graded by one judge; the truth is a worsening of 5 points from a rate of p; the gate's stretched bound passes below 5 points."""
+    """Both sides graded by one judge; the truth is a worsening of 5 points from a rate of p; the bound behind the judge passes below 5 points."""
     sizes, margin, passed, upper = sizes_of(family, n), 0.05, 0, 0.0
-    plain = 0
-    row = [GradedReply("p", "c", "refuse", "harm", "f", "grown", 0, "", "pass", grader="judge")]
     together = 0.0 if family == "1" else 0.5
     for r in pieces(runs, n):
         draws = uniform(rng, r, sizes, together)
@@ -185,13 +182,29 @@ def stretched_margin(n: int, family: str, p: float, se: float, sp: float, labels
         for mean, high in zip(d.mean(-1).tolist(), found.upper.tolist(), strict=True):
             known = (rng.binomial(labels, se) / labels, labels), (rng.binomial(labels, sp) / labels, labels)
             behind = worsening_behind(mean, high, *known)
-            passed, upper, plain = (
-                passed + (behind < margin),
-                upper + behind,
-                plain + (stretched(high, row, GraderError(*known, True)) < margin),
-            )
-    shown = {"mean upper bound": float(upper / runs), "PASS by gate.judged.stretched": plain / runs}
-    return Measured({"PASS at the margin": passed / runs}, shown, runs)
+            passed, upper = passed + (behind < margin), upper + behind
+    return Measured({"PASS at the margin": passed / runs}, {"mean upper bound": float(upper / runs)}, runs)
+
+
+def half_judged(n: int, change: tuple[float, float], se: float, sp: float, labels: int, rng: np.random.Generator, runs: int) -> Measured:
+    """Half of the pairs graded by a judge, half exactly, single families; `change`: the true worsening of (the judged, the exact) half from a rate
+    of 35 %, 5 points in the mean. What `gate.judged.stretched` does: the exact half on the judge's scale, and the whole stretched."""
+    sizes, passed, upper, half = np.ones(n, dtype=np.int64), 0, 0.0, n // 2
+    truth = sum(change) / 2
+    for r in pieces(runs, 2 * n):
+        base, cand = (rng.random((r, n)) < np.repeat([0.35 + c for c in side], half) for side in ((0.0, 0.0), change))
+        base[:, :half], cand[:, :half] = judged(rng, base[:, :half], se, sp), judged(rng, cand[:, :half], se, sp)
+        d = cand.astype(np.float64) - base
+        plain = paired_limits(by_family(d, sizes), (d > 0).sum(-1).astype(np.float64), (d < 0).sum(-1).astype(np.float64), LEVEL).upper
+        known = [((rng.binomial(labels, se) / labels, labels), (rng.binomial(labels, sp) / labels, labels)) for _ in range(r)]
+        strength = np.array([a[0] + b[0] - 1 for a, b in known])
+        d[:, half:] *= strength[:, None]
+        worse, better = np.clip(d, 0, None).sum(-1), -np.clip(d, None, 0).sum(-1)
+        found = paired_limits(by_family(d, sizes), worse, better, LEVEL)
+        for mean, high, graded, (a, b) in zip(d.mean(-1).tolist(), found.upper.tolist(), plain.tolist(), known, strict=True):
+            behind = max(graded, worsening_behind(mean, high, a, b))
+            passed, upper = passed + (behind < truth), upper + behind
+    return Measured({"PASS at the margin": passed / runs}, {"mean upper bound": float(upper / runs)}, runs)
 
 
 def impact(families: int, size: int, p: float, ratio: float, together: float, rng: np.random.Generator, runs: int) -> Measured:
@@ -292,6 +305,10 @@ def cells() -> list[Cell]:
             for se, sp, m in ((0.85, 0.9, 40), (0.98, 0.98, 40), (0.9, 0.95, 300)):
                 out.append(Cell("worsening behind a judge", f"n {n}, families of {f}, rate {p:g}, Se {se:g}, Sp {sp:g}, {m} labels each",
                                 partial(stretched_margin, n, f, p, se, sp, m), 4000, (*base, "judge", "../../gate/judged")))  # fmt: skip
+    for both in ((0.1, 0.0), (0.2, -0.1), (0.4, -0.3), (0.0, 0.1)):
+        told = f"n 600, half judged (worse by {both[0]:g}), half exact ({both[1]:g}), Se 0.85, Sp 0.85, 300 labels each"
+        measure = partial(half_judged, 600, both, 0.85, 0.85, 300)
+        out.append(Cell("worsening behind a judge", told, measure, 4000, (*base, "judge", "../../gate/judged")))
     for families, size, p, ratio, t in (
         (16, 1, 0.6, 0.8, 0.0),
         (60, 1, 0.9, 0.8, 0.0),
