@@ -118,6 +118,14 @@ def test_successes_on_the_teach_side_become_preference_rows(weak: Upstream, tmp_
     assert "no attack that may be taught succeeded" in held["error"]
 
 
+def test_the_teach_side_is_attacked_without_a_search_too(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*BANK, "--limit", 3, "--attacks", "plain", "--control", 0, "--side", "teach")
+    found = said(capsys, 0, "redteam", target(strong), *words, "--out", tmp_path / "r")
+    assert found["attacks"]["plain"]["n"] >= 3
+    teach = {p.id for p in PROBES if p.side == "teach"}
+    assert {a.request for a in read_attempts(tmp_path / "r" / "attempts.jsonl")} <= teach
+
+
 def test_compositions_are_drawn_within_the_budget(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (*BANK, "--limit", 6, "--attacks", "plain,base64,hurry,json", "--compose", 2, "--budget", 7, "--control", 0)
     found = said(capsys, 0, "redteam", target(strong), *words, "--out", tmp_path / "r")

@@ -131,10 +131,11 @@ def _ask_leave(plan: Order, asked: Measured, sampling: Sampling) -> None:
     from trueline.evals.suites import freeze
 
     o, identity = plan.options, asked.chat.identity()
-    agreed: set[str | None] = o.setdefault("agreed", set())
-    if (host := foreign_host(identity)) in agreed:
+    agreed: set[str] = o.setdefault("agreed", set())
+    host = foreign_host(identity)
+    if host is None or host in agreed:
         return
-    suite = freeze(plan.requests) if plan.searches else attacked_suite(plan.requests, plan.attacks)
+    suite = freeze(plan.requests) if plan.searches else attacked_suite(plan.requests, plan.attacks, o["side"])
     samples = plan.budget * len(plan.searches) if plan.searches else o["samples"]
     ask_leave("redteam", suite, identity, samples=samples, max_tokens=sampling.max_tokens, yes=o["yes"])
     agreed.add(host)
