@@ -57,6 +57,7 @@ def command(target: str, as_json: bool, **options: Any) -> int:
     import json
 
     from trueline.cli.redteam_layers import check_layers
+    from trueline.cli.redteam_leave import agree
     from trueline.cli.redteam_lessons import check_lessons
     from trueline.cli.redteam_order import check_options, order
 
@@ -65,6 +66,7 @@ def command(target: str, as_json: bool, **options: Any) -> int:
     if options["layers"]:
         check_layers(target)
     plan = order(options)
+    agree(plan, target)
     told = _searched(plan, target, as_json) if plan.searches else _tabled(plan, target, as_json)
     if as_json:
         click.echo(json.dumps(told, ensure_ascii=False))

@@ -108,7 +108,7 @@ def some(project: Project, kind: str, limit: int) -> list[Probe]:
 
 
 def opened(plan: Order, text: str) -> Opened:
-    """Opens a target as it is attacked. Raises `TargetError`."""
+    """Opens a target as it is attacked; leave to do so was asked for before (`redteam_leave`). Raises `TargetError`."""
     from trueline.cli.guarding import behind_guard
     from trueline.cli.project import dressed
     from trueline.cli.targets import notes_of, open_target, options_given, refuse_overruled, sampling_of
@@ -119,26 +119,8 @@ def opened(plan: Order, text: str) -> Opened:
     model, _ = dressed(plan.project, target, o["prompt_budget"], o["few_shots"], o["no_prompt"])
     asked = behind_guard(target, model, o["no_guard"])
     sampling = sampling_of(target.system, o["temperature"], o["max_tokens"], o["seed"])
-    _ask_leave(plan, asked, sampling)
     notes = (*notes_of(target), *asked.notes, *_known(asked, plan.requests))
     return Opened(text, target, asked, sampling, notes)
-
-
-def _ask_leave(plan: Order, asked: Measured, sampling: Sampling) -> None:
-    """Once for each host: what will be sent there. Raises `TargetError` where its owner does not agree."""
-    from trueline.cli.consent import ask_leave, foreign_host
-    from trueline.evals.redteam import attacked_suite
-    from trueline.evals.suites import freeze
-
-    o, identity = plan.options, asked.chat.identity()
-    agreed: set[str] = o.setdefault("agreed", set())
-    host = foreign_host(identity)
-    if host is None or host in agreed:
-        return
-    suite = freeze(plan.requests) if plan.searches else attacked_suite(plan.requests, plan.attacks, o["side"])
-    samples = plan.budget * len(plan.searches) if plan.searches else o["samples"]
-    ask_leave("redteam", suite, identity, samples=samples, max_tokens=sampling.max_tokens, yes=o["yes"])
-    agreed.add(host)
 
 
 def _known(asked: Measured, requests: Sequence[Probe]) -> tuple[str, ...]:
