@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "--layers", is_flag=True, help="Of a system: replay the attacks on bare model, prompt, guard and gateway, and say who stopped what."
 )
 @click.option("--preferences", type=click.Path(path_type=Path), help="Write successful attacks as preference rows to this file.")
-@click.option("--held-out", default="carrier,turns", show_default=True, help="Families of attacks that never go into --preferences.")
+@click.option("--held-out", default="carrier,turns", show_default=True, help="Families of attacks, and searches, that never go into --preferences.")
 @click.option(
     "--each", default=4, show_default=True, type=click.IntRange(1), help="Successes of a request that go into --preferences, at most."
 )

@@ -1,7 +1,8 @@
 """Successful attacks as preference data: the clause's refusal instead of the broken reply, and, so that odd forms alone are no reason to
 refuse, the same disguises on questions with a right answer.
 
-Only what was found on the teach side is taught. Families of attacks that are held out never enter: a composition is out where one of its parts is.
+Only what was found on the teach side is taught. Families of attacks that are held out never enter, nor does what a search found that is held out; a
+composition is out where one of its parts is.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def lessons(
     for a in attempts:
         if a.asked != "target" or a.result != "fail":
             continue
-        if set(a.families) & set(held_out):
+        if {*a.families, a.search} & set(held_out):
             counts["held_out"] += 1
         elif a.request not in known or known[a.request].side != "teach":
             counts["of_test"] += 1
