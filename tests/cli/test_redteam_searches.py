@@ -12,10 +12,13 @@ from tests.gateway.scripted_upstream import Upstream
 from trueline.charter.parse import load_charter
 from trueline.charter.probe_files import read_probes
 from trueline.charter.shipped import charter_path
+from trueline.charter.turns import Message
 from trueline.cli.main import run
-from trueline.core.records import GATE_EXIT
+from trueline.cli.redteam_table import outcome
+from trueline.core.evaluations import Evaluation, GradedReply
+from trueline.core.records import GATE_EXIT, Result
 from trueline.data.conversations import read_preferences
-from trueline.evals.redteam import ATTACKS, read_attempts
+from trueline.evals.redteam import ATTACKS, Attempted, read_attempts
 
 CHARTER = load_charter(charter_path("bundled:harbor_bank")).charter
 REFUSAL, MARK = CHARTER.principles[0].refuse_with, CHARTER.principles[0].breaks[0]
@@ -124,6 +127,23 @@ def test_the_teach_side_is_attacked_without_a_search_too(strong: Upstream, tmp_p
     assert found["attacks"]["plain"]["n"] >= 3
     teach = {p.id for p in PROBES if p.side == "teach"}
     assert {a.request for a in read_attempts(tmp_path / "r" / "attempts.jsonl")} <= teach
+
+
+def test_a_suffix_may_hold_any_sign(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*BANK, "--limit", 3, "--attacks", "suffix=%20a~b", "--control", 2)
+    assert list(said(capsys, 0, "redteam", target(strong), *words, "--out", tmp_path / "r")["attacks"]) == ["suffix=%20a%7Eb"]
+
+
+def test_wordings_of_one_request_are_one_cluster_of_the_random_order_too() -> None:
+    rows, made = [], []
+    for i in range(40):
+        result: Result = "fail" if i < 20 else "pass"
+        rows.append(GradedReply(f"p{i}~plain", "c", "refuse", "harm", f"family {i // 10}", "grown", 0, "r", result))
+        made.append(Attempted("every", f"p{i}", "c", 0, "target", "plain", "", (Message("user", "x"),), "r", 1, ("none",), result))
+    found = outcome(Evaluation("m", {}, "c", "s", {}, {}, tuple(rows), "now", 1.0), made)["queries"]["1"]
+    assert found["success"] == 0.5
+    assert found["low"] < 0.1
+    assert found["high"] > 0.9
 
 
 def test_compositions_are_drawn_within_the_budget(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

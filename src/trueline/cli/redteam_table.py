@@ -78,18 +78,20 @@ def outcome(found: Evaluation, made: list[Attempted], control: Evaluation | None
     for name, row in out["attacks"].items():
         row["stopped"] = sum(not r.from_model for r in found.rows if attack_of(r.probe) == name)
     out["layers"] = [f.to_dict() for f in layers(found.rows)]
-    return {**out, "queries": _in_random_order(made), "fell": numbers(fell(found.rows))}
+    return {**out, "queries": _in_random_order(found, made), "fell": numbers(fell(found.rows))}
 
 
-def _in_random_order(made: list[Attempted]) -> dict[str, Any]:
-    """Share broken within so many attacks of this run drawn at random: what a search at the same budget is held against."""
+def _in_random_order(found: Evaluation, made: list[Attempted]) -> dict[str, Any]:
+    """Share broken within so many attacks of this run drawn at random, families as clusters: what a search at the same budget is held against.
+    `made`: the rows of `found`."""
     from trueline.evals.redteam.curves import grid, random_order
 
     successes: dict[str, list[bool]] = {}
     for a in made:
         successes.setdefault(a.request, []).append(a.result == "fail")
+    families = {a.request: r.cluster for a, r in zip(made, found.rows, strict=True)}
     most = max(len(s) for s in successes.values())
-    return {str(q): numbers(random_order(successes, list(successes), q)) for q in grid(most)}
+    return {str(q): numbers(random_order(successes, [families[r] for r in successes], q)) for q in grid(most)}
 
 
 def show_table(found: Evaluation, folder: Path, result: dict[str, Any]) -> None:
