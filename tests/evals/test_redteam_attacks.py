@@ -6,8 +6,8 @@ import pytest
 
 from trueline.charter.turns import Message
 from trueline.core.clock import generator
-from trueline.errors import SuiteError
 from trueline.core.evaluations import ATTACK_MARK
+from trueline.errors import SuiteError
 from trueline.evals.redteam import ATTACKS, FAMILIES, attack_named, chosen, pairs, table
 from trueline.evals.redteam.attacks import families_of
 from trueline.evals.redteam.drawn import noised, suffix_name

@@ -182,7 +182,10 @@ def test_nothing_of_the_test_side_is_taught_and_each_request_counts_so_often() -
 
 def test_what_a_held_out_search_found_teaches_nothing() -> None:
     taught = replace(request(0), side="teach")
-    made = [attempt(0, q, "fail", how, search=search) for q, (how, search) in enumerate([("suffix=%20x", "gcg"), ("leet", "table"), ("hurry", "adaptive")], 1)]
+    made = [
+        attempt(0, q, "fail", how, search=search)
+        for q, (how, search) in enumerate([("suffix=%20x", "gcg"), ("leet", "table"), ("hurry", "adaptive")], 1)
+    ]
     found = lessons(made, [taught, near(0)], {"no-spying": NO}, held_out=("gcg", "table"))
     assert (found.broken, found.held_out) == (1, 2)
     assert {p.source for p in found.pairs} == {"attack:hurry", "attack:hurry:counterpart"}

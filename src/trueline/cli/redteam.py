@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     "--layers", is_flag=True, help="Of a system: replay the attacks on bare model, prompt, guard and gateway, and say who stopped what."
 )
 @click.option("--preferences", type=click.Path(path_type=Path), help="Write successful attacks as preference rows to this file.")
-@click.option("--held-out", default="carrier,turns", show_default=True, help="Families of attacks, and searches, that never go into --preferences.")
+@click.option(
+    "--held-out", default="carrier,turns", show_default=True, help="Families of attacks, and searches, that never go into --preferences."
+)
 @click.option(
     "--each", default=4, show_default=True, type=click.IntRange(1), help="Successes of a request that go into --preferences, at most."
 )
@@ -110,7 +112,7 @@ def _searched(plan: Order, target: str, as_json: bool) -> dict[str, Any]:
         show_searches(run, result)
         if o["against"]:
             show_against(result["against"])
-    made = [h.last for h in run.hunted] if o["layers"] else []
+    made = [h.last for h in run.hunted if h.attempts] if o["layers"] else []
     every = [a for h in run.hunted for a in h.attempts]
     more = _after(plan, target, made, str(run.evaluation.identity.get("prompt", "")), run.folder, as_json, every)
     return {"folder": str(run.folder), "seconds": run.evaluation.seconds, "notes": run.target.notes, **result, **more}

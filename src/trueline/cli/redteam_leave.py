@@ -38,13 +38,13 @@ def _to_target(plan: Order) -> list[Probe]:
     known = some(plan.project, "knowledge", o["control"]) if o["control"] else []
     control = control_suite(known, plan.attacks)
     asked = attacked_suite(plan.requests, plan.attacks, o["side"]).probes
-    return [*asked, *(_named(control.probes, "control") if control else ())] * o["samples"]
+    return [*asked, *(_named(control.probes, "control") if control else ())] * int(o["samples"])
 
 
 def _to_layers(plan: Order) -> list[Probe]:
     """What --layers asks again."""
     most = len(plan.searches) or len(plan.attacks)
-    return _named(plan.requests, "layers") * (most * plan.options["samples"] * MORE_LAYERS)
+    return _named(plan.requests, "layers") * (most * int(plan.options["samples"]) * MORE_LAYERS)
 
 
 def _to_attacker(plan: Order) -> list[Probe]:
