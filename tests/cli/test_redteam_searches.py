@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.test_guarded_systems import bank as bank
 from tests.gateway.scripted_upstream import Upstream
+from tests.models.scripted_server import Answer, ScriptedServer
 from trueline.charter.parse import load_charter
 from trueline.charter.probe_files import read_probes
 from trueline.charter.shipped import charter_path
@@ -18,6 +19,8 @@ from trueline.cli.redteam_table import outcome
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.core.records import GATE_EXIT, Result
 from trueline.data.conversations import read_preferences
+from trueline.data.evaluations import read_evaluation
+from trueline.errors import DataError
 from trueline.evals.redteam import ATTACKS, Attempted, read_attempts
 
 CHARTER = load_charter(charter_path("bundled:harbor_bank")).charter
@@ -79,6 +82,18 @@ def test_a_search_writes_a_folder_that_the_gate_takes_and_asks_nothing_twice(
     said(capsys, 0, "eval", target(weak), *BANK, "--limit", 100, "--out", tmp_path / "e")
     gate = said(capsys, GATE_EXIT["FAIL"], "gate", tmp_path / "e", *BANK[:2], "--redteam", tmp_path / "r")
     assert any(r.startswith("attack: ") for r in gate["reasons"])
+
+
+def test_a_folder_of_another_run_holds_no_evaluation_until_this_one_ends(
+    weak: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (*FEW[:-4], "--search", "table", "--budget", 1, "--out", tmp_path / "r")
+    said(capsys, 0, "redteam", target(weak), *words)
+    assert read_evaluation(tmp_path / "r").target == target(weak)
+    with ScriptedServer([Answer({"error": {"message": "no key"}}, status=401)]) as gone:
+        assert run([*map(str, ("redteam", f"openai:m@{gone.url}/v1", *words))]) != 0
+    with pytest.raises(DataError):
+        read_evaluation(tmp_path / "r")
 
 
 def test_tables_for_a_person(weak: Upstream, strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -167,6 +167,19 @@ def test_a_journal_of_another_run_is_begun_anew(tmp_path: Path) -> None:
     assert read_attempts(tmp_path / ATTEMPTS) == ()
 
 
+def test_two_commands_at_once_tear_no_line(tmp_path: Path) -> None:
+    made = hunted(means(lambda r: NO, 3), "table", [request(0)], tmp_path / "whole")[0].attempts
+    one, other = (Journal(tmp_path / ATTEMPTS, "key") for _ in range(2))
+    one.add(made[0])
+    other.add(made[1])
+    one.add(replace(made[2], reply="x" * 9000))
+    third = Journal(tmp_path / ATTEMPTS, "key")
+    assert len(third) == 3
+    for j in (one, other, third):
+        j.close()
+    assert [a.step for a in read_attempts(tmp_path / ATTEMPTS)] == [0, 1, 2]
+
+
 def test_proof_lets_no_judgement_end_a_search(tmp_path: Path) -> None:
     def script(r: ChatRequest) -> str:
         return MARK if "opposite day" in r.messages[-1].content else "helped 90"

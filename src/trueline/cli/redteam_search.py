@@ -50,6 +50,7 @@ def run_searches(plan: Order, text: str, out: Path | None, title: str = "redteam
 async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[tuple[Hunted, ...], Means]:
     from trueline.charter.digests import digest_of
     from trueline.cli.progress import bar
+    from trueline.data.evaluations import MANIFEST
     from trueline.evals.redteam import ATTEMPTS, AttackGrader, hunt, searches_named
     from trueline.evals.redteam.journal import Journal
     from trueline.models.cached import CachedChat
@@ -74,6 +75,8 @@ async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[
         ]
     )
     journal = Journal(folder / ATTEMPTS, key)
+    if journal.fresh:
+        (folder / MANIFEST).unlink(missing_ok=True)  # of an earlier run, whose attempts are gone
     try:
         with bar(title) as advance:
             return await hunt(means, searches_named(plan.searches), plan.requests, journal, advance), means
