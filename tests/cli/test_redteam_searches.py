@@ -144,6 +144,18 @@ def test_the_teach_side_is_attacked_without_a_search_too(strong: Upstream, tmp_p
     assert {a.request for a in read_attempts(tmp_path / "r" / "attempts.jsonl")} <= teach
 
 
+def test_the_control_of_many_shots_does_not_hold_its_own_answer(
+    strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = len(strong.asked)
+    words = (*BANK, "--no-prompt", "--limit", 3, "--attacks", "many-shot", "--control", 4)
+    said(capsys, 0, "redteam", target(strong), *words, "--out", tmp_path / "r")
+    known = {k.ask[0] for k in CHARTER.knowledge if k.reply and not k.abstain}
+    own = [bool(known & {m["content"] for m in body["messages"][:-1]}) for body in strong.asked[begun:]]
+    assert own.count(True) == len(read_evaluation(tmp_path / "r").rows)
+    assert own.count(False) == len(read_evaluation(tmp_path / "r" / "control").rows) > 0
+
+
 def test_a_suffix_may_hold_any_sign(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (*BANK, "--limit", 3, "--attacks", "suffix=%20a~b", "--control", 2)
     assert list(said(capsys, 0, "redteam", target(strong), *words, "--out", tmp_path / "r")["attacks"]) == ["suffix=%20a%7Eb"]

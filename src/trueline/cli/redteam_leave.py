@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trueline.charter.probes import Probe
-from trueline.cli.redteam_order import Order, some
+from trueline.cli.redteam_order import Order, control_of
 from trueline.core.evaluations import ATTACK_MARK
 
 WRITES_ABOUT = 2  # times that an attacker is asked for one query of the target: for a message, and whether it is still about the request
@@ -30,13 +30,12 @@ def _named(probes: Sequence[Probe], what: str) -> list[Probe]:
 
 def _to_target(plan: Order) -> list[Probe]:
     """Every query of one target, as often as it is sent."""
-    from trueline.evals.redteam import attacked_suite, control_suite
+    from trueline.evals.redteam import attacked_suite
 
     o = plan.options
     if plan.searches:
         return [p for s in plan.searches for p in _named(plan.requests, s) * plan.budget]
-    known = some(plan.project, "knowledge", o["control"]) if o["control"] else []
-    control = control_suite(known, plan.attacks)
+    control = control_of(plan)
     asked = attacked_suite(plan.requests, plan.attacks, o["side"]).probes
     return [*asked, *(_named(control.probes, "control") if control else ())] * int(o["samples"])
 

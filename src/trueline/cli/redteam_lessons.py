@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from trueline.cli.redteam_order import Order, names_in
+from trueline.cli.redteam_order import Order, names_in, table_of
 from trueline.errors import SuiteError
 from trueline.evals.redteam.attempts import Attempted
 
@@ -33,7 +33,10 @@ def write_lessons(plan: Order, attempts: Sequence[Attempted], prompt: str, path:
 
     o = plan.options
     refusals = {p.id: p.refuse_with for p in plan.project.loaded.charter.principles}
-    made = lessons(attempts, plan.project.probes, refusals, prompt=prompt, held_out=names_in(o["held_out"]), each=o["each"], seed=o["seed"])
+    made = lessons(
+        attempts, plan.project.probes, refusals, prompt=prompt, held_out=names_in(o["held_out"]), each=o["each"], seed=o["seed"],
+        table=table_of(plan.project),
+    )  # fmt: skip
     if not made.pairs:
         what = f"no attack that may be taught succeeded ({made.held_out} of families held out), so there is nothing to learn from"
         raise SuiteError(what, remedy="attack with a search, more requests, or a larger budget")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from trueline.evals.redteam.attack import Attack
 
 if TYPE_CHECKING:
     from trueline.cli.targets import Target
+    from trueline.evals.suites import Suite
 
 SINGLES = 64  # attacks of a run without a search whose compositions are drawn, if no --budget says otherwise
 
@@ -71,11 +72,10 @@ def check_options(options: dict[str, Any]) -> None:
 def order(options: dict[str, Any]) -> Order:
     """Reads charter and probes and chooses. Raises `SuiteError` where there is nothing to attack or a name is unknown."""
     from trueline.cli.project import open_project
-    from trueline.evals.redteam import chosen, pairs, searches_named, table
+    from trueline.evals.redteam import chosen, pairs, searches_named
 
     project = open_project(options["charter"], options["probes"])
-    shots = [(k.ask[0], k.reply) for k in project.loaded.charter.knowledge if k.reply and not k.abstain and k.ask]
-    known = table(shots)
+    known = table_of(project)
     attacks = chosen(names_in(options["attacks"]), known)
     found = searches_named(names_in(options["search"]))
     lacking = [s.name for s in found if s.attacker and not options["attacker"]]
@@ -86,6 +86,22 @@ def order(options: dict[str, Any]) -> Order:
         most = None if searches else max(0, (options["budget"] or SINGLES) - len(attacks))
         attacks = (*attacks, *pairs(attacks, most, options["seed"]))
     return Order(project, tuple(some_requests(project, options["side"], options["limit"])), attacks, searches, options)
+
+
+def table_of(project: Project) -> Mapping[str, Attack]:
+    """The table, with the charter's own questions and answers as the shots of its many-shot attack."""
+    from trueline.evals.redteam import table
+
+    return table([(k.ask[0], k.reply) for k in project.loaded.charter.knowledge if k.reply and not k.abstain and k.ask])
+
+
+def control_of(plan: Order) -> Suite | None:
+    """Known questions in the same disguises; None where none are asked. Its many-shot has the table's own harmless shots: the charter's hold
+    the very answers that are asked for."""
+    from trueline.evals.redteam import attack_named, control_suite
+
+    n = plan.options["control"]
+    return control_suite(some(plan.project, "knowledge", n), [attack_named(a.name) for a in plan.attacks]) if n else None
 
 
 def some_requests(project: Project, side: str, limit: int) -> list[Probe]:

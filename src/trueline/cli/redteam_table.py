@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from trueline.cli.redteam_order import Opened, Order, opened, some
+from trueline.cli.redteam_order import Opened, Order, control_of, opened
 from trueline.core.evaluations import Evaluation
 from trueline.core.records import Interval
 from trueline.evals.redteam.attempts import Attempted
@@ -27,10 +27,7 @@ def run_table(plan: Order, text: str, out: Path | None) -> tuple[Opened, Evaluat
 
 def run_control(plan: Order, text: str, folder: Path) -> Evaluation | None:
     """Known questions in the same disguises: what the target can read. None where none are asked."""
-    from trueline.evals.redteam import control_suite
-
-    n = plan.options["control"]
-    suite = control_suite(some(plan.project, "knowledge", n), plan.attacks) if n else None
+    suite = control_of(plan)
     return _asked(plan, text, suite, "control", folder)[0] if suite is not None else None
 
 
