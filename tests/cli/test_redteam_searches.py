@@ -96,6 +96,28 @@ def test_a_folder_of_another_run_holds_no_evaluation_until_this_one_ends(
         read_evaluation(tmp_path / "r")
 
 
+@pytest.mark.parametrize("what", [("--search", "table", "--budget", 4), ("--attacks", "plain,hurry", "--control", 3)])
+def test_a_budget_stops_the_whole_run_and_a_larger_one_goes_on(
+    what: tuple[object, ...], strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun, words = len(strong.asked), ("redteam", target(strong), *BANK, "--limit", 3, *what, "--out", tmp_path / "r")
+    assert "the budget of requests is spent" in said(capsys, 130, *words, "--budget-requests", 5)["error"]
+    assert len(strong.asked) - begun == 5
+    said(capsys, 0, *words, "--max-rps", 1000, "--timeout", 30)
+    whole = len(strong.asked) - begun
+    said(capsys, 0, *words[:-1], tmp_path / "other")
+    assert len(strong.asked) - begun == 2 * whole  # nothing was asked twice
+    assert json.loads((tmp_path / "other" / "run.json").read_text())["requests"] > 0
+
+
+def test_a_budget_ends_in_the_control_too(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("redteam", target(strong), *BANK, "--limit", 3, "--attacks", "plain", "--control", 4)
+    said(capsys, 0, *words[:-1], 0, "--out", tmp_path / "alone")
+    n, begun = json.loads((tmp_path / "alone" / "run.json").read_text())["requests"], len(strong.asked)
+    assert "is spent" in said(capsys, 130, *words, "--budget-requests", n + 1, "--out", tmp_path / "r")["error"]
+    assert len(strong.asked) - begun == n + 1
+
+
 def test_tables_for_a_person(weak: Upstream, strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*map(str, ("redteam", target(weak), *FEW, "--out", tmp_path / "r", "--against", target(strong)))]) == 0
     shown = capsys.readouterr().out

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trueline.cli.limits import limit_options
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 @click.option("--no-prompt", is_flag=True, help="Attack the bare model, without the charter's prompt.")
 @click.option("--no-guard", is_flag=True, help="Attack a system without its guard: the model behind its prompt.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling and of the searches.")
+@limit_options
 @click.option("--yes", is_flag=True, help="The owner of the endpoint agrees to be attacked: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(target: str, as_json: bool, **options: Any) -> int:

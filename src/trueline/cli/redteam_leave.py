@@ -95,4 +95,6 @@ def agree(plan: Order, text: str) -> None:
             bound.max_tokens = max(bound.max_tokens, most)
             bound.probes += probes
     for bound in hosts.values():
-        ask_leave("redteam", Suite(tuple(bound.probes), ""), bound.identity, samples=1, max_tokens=bound.max_tokens, yes=False)
+        ask_leave(
+            "redteam", Suite(tuple(bound.probes), ""), bound.identity, samples=1, max_tokens=bound.max_tokens, yes=False, caps=plan.limits.caps
+        )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from trueline.charter.probes import Probe
@@ -11,6 +11,8 @@ from trueline.cli.guarding import Measured
 from trueline.cli.project import Project
 from trueline.core.chat import Sampling
 from trueline.errors import SuiteError
+from trueline.evals.budget import Spent
+from trueline.evals.pacing import Limits
 from trueline.evals.redteam.attack import Attack
 
 if TYPE_CHECKING:
@@ -22,13 +24,26 @@ SINGLES = 64  # attacks of a run without a search whose compositions are drawn, 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`options`: of the command line, by name. `attacks`: the table, or what was chosen of it, and compositions."""
+    """`options`: of the command line, by name. `attacks`: the table, or what was chosen of it, and compositions. `spent`: what its parts have
+    cost so far, for the limits are those of the whole run."""
 
     project: Project
     requests: tuple[Probe, ...]
     attacks: tuple[Attack, ...]
     searches: tuple[str, ...]
     options: dict[str, Any]
+    limits: Limits
+    spent: Spent = field(default_factory=Spent)
+
+    @property
+    def left(self) -> Limits:
+        """The limits of the next part: what the earlier ones left of the budget."""
+        c, s = self.limits.caps, self.spent
+        tokens = None if c.tokens is None else c.tokens - s.read - s.written
+        money = None if c.money is None else c.money - c.cost(s.read, s.written)
+        return replace(
+            self.limits, caps=replace(c, requests=None if c.requests is None else c.requests - s.requests, tokens=tokens, money=money)
+        )
 
     @property
     def budget(self) -> int:
@@ -71,6 +86,7 @@ def check_options(options: dict[str, Any]) -> None:
 
 def order(options: dict[str, Any]) -> Order:
     """Reads charter and probes and chooses. Raises `SuiteError` where there is nothing to attack or a name is unknown."""
+    from trueline.cli.limits import limits_of
     from trueline.cli.project import open_project
     from trueline.evals.redteam import chosen, pairs, searches_named
 
@@ -85,7 +101,8 @@ def order(options: dict[str, Any]) -> Order:
     if options["compose"] > 1:
         most = None if searches else max(0, (options["budget"] or SINGLES) - len(attacks))
         attacks = (*attacks, *pairs(attacks, most, options["seed"]))
-    return Order(project, tuple(some_requests(project, options["side"], options["limit"])), attacks, searches, options)
+    requests = tuple(some_requests(project, options["side"], options["limit"]))
+    return Order(project, requests, attacks, searches, options, limits_of(options["concurrency"], options))
 
 
 def table_of(project: Project) -> Mapping[str, Attack]:

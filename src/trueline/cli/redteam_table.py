@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def run_control(plan: Order, text: str, folder: Path) -> Evaluation | None:
 
 
 def _asked(plan: Order, text: str, suite: Any, title: str, folder: Path | None) -> tuple[Evaluation, Path, Opened]:
-    from trueline.cli.measuring import evaluation_folder, run_suite
+    from trueline.cli.measuring import RUN, evaluation_folder, run_suite
     from trueline.evals.redteam import AttackGrader
 
     o, target = plan.options, opened(plan, text)
@@ -40,9 +41,11 @@ def _asked(plan: Order, text: str, suite: Any, title: str, folder: Path | None) 
     folder = folder or evaluation_folder(Path("runs"), "redteam", suite, text, *told)
     taught = [p.messages for p in suite.probes] if o["side"] == "teach" and title == "redteam" else ()
     found = run_suite(
-        target.asked.chat, plan.project, suite, target.sampling, folder, samples=o["samples"], concurrency=o["concurrency"], target=text,
+        target.asked.chat, plan.project, suite, target.sampling, folder, samples=o["samples"], limits=plan.left, target=text,
         title=title, grader=AttackGrader(plan.project.grader()), trained_on=(*target.asked.trained_on, *taught), shown=target.asked.shown,
     )  # fmt: skip
+    cost = json.loads((folder / RUN).read_text())
+    plan.spent.add(cost["requests"], cost["tokens_read"], cost["tokens_written"])
     return found, folder, target
 
 

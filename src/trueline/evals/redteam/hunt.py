@@ -21,7 +21,9 @@ from trueline.core.ports import Grader, GradientSearch
 from trueline.core.records import Grade
 from trueline.core.threads import aside
 from trueline.errors import ModelError, SuiteError
+from trueline.evals.budget import BudgetSpent
 from trueline.evals.journal import NO_ANSWER
+from trueline.evals.pacing import Limits, Pacer
 from trueline.evals.redteam.asking import asked
 from trueline.evals.redteam.attack import Attack
 from trueline.evals.redteam.attempts import Attempted, answered, families
@@ -29,6 +31,7 @@ from trueline.evals.redteam.journal import Journal
 from trueline.evals.redteam.searches.catalogue import Search
 from trueline.evals.redteam.searches.moves import Attempt, Consult, Gradient, Move, Moves, Seen, Setting, Told
 from trueline.evals.rows import Breaker
+from trueline.models.pace import PACE
 
 Progress = Callable[[int, int], None]
 NEVER_ASKED = "never asked"  # what `seen` says of a request that nothing was written for
@@ -144,16 +147,19 @@ class _Run:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Field:
-    """What all moves of a hunt share. A gradient search has the machine to itself."""
+    """What all moves of a hunt share. The target is asked at its pace; a gradient search has the machine to itself. `short`: why nothing
+    more is asked."""
 
     means: Means
     journal: Journal
-    asks: asyncio.Semaphore
+    pacer: Pacer
+    consults: asyncio.Semaphore
     climbs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     target: Breaker = field(default_factory=Breaker)
     attacker: Breaker = field(default_factory=Breaker)
+    short: BudgetSpent | None = None
 
 
 async def _attempt(hall: _Field, run: _Run, move: Attempt, step: int, query: int) -> Attempted:
@@ -198,19 +204,31 @@ async def _made(hall: _Field, run: _Run, move: Move, step: int, query: int) -> A
     if isinstance(move, Gradient):
         async with hall.climbs:
             return await _climb(hall.means, run, move, step)
-    async with hall.asks:
-        return await (_attempt(hall, run, move, step, query) if isinstance(move, Attempt) else _consult(hall, run, move, step))
+    if isinstance(move, Consult):
+        async with hall.consults:
+            return await _consult(hall, run, move, step)
+    PACE.set(hall.pacer)
+    await hall.pacer.turns.enter()
+    try:
+        return await _attempt(hall, run, move, step, query)
+    finally:
+        hall.pacer.turns.leave()
 
 
 async def _round(hall: _Field, runs: Sequence[_Run]) -> list[list[Attempted]]:
-    """The answers to all moves of a round, by run. What nobody answered stands in no journal: the next try asks it again."""
+    """The answers to all moves of a round, by run. What nobody answered stands in no journal: the next try asks it again. Raises `BudgetSpent`
+    once all that was under way is answered."""
 
-    async def one(run: _Run, at: int, move: Move) -> Attempted:
+    async def one(run: _Run, at: int, move: Move) -> Attempted | None:
         step, query = len(run.made) + at, run.spent + at + 1
         known = hall.journal.known(run.search.name, run.request.id, step, _digest(move))
         if known is not None:
             return known
-        found = await _made(hall, run, move, step, query)
+        try:
+            found = await _made(hall, run, move, step, query)
+        except BudgetSpent as e:
+            hall.short = e
+            return None
         if found.seen != NO_ANSWER:
             hall.journal.add(found)
         return found
@@ -220,7 +238,9 @@ async def _round(hall: _Field, runs: Sequence[_Run]) -> list[list[Attempted]]:
             tasks = [[group.create_task(one(run, i, m)) for i, m in enumerate(run.moves)] for run in runs]
     except BaseExceptionGroup as e:
         raise e.exceptions[0] from None
-    return [[t.result() for t in of_run] for of_run in tasks]
+    if hall.short is not None:
+        raise hall.short
+    return [[a for t in of_run if (a := t.result()) is not None] for of_run in tasks]
 
 
 def _checked(search: Search, means: Means) -> None:
@@ -231,12 +251,14 @@ def _checked(search: Search, means: Means) -> None:
         raise SuiteError(f"the search {search.name} needs the weights of the target", remedy="attack a local model, or leave it out")
 
 
-async def hunt(means: Means, searches: Sequence[Search], requests: Sequence[Probe], journal: Journal, progress: Progress | None = None) -> tuple[Hunted, ...]:  # fmt: skip
+async def hunt(means: Means, searches: Sequence[Search], requests: Sequence[Probe], journal: Journal, progress: Progress | None = None, pacer: Pacer | None = None) -> tuple[Hunted, ...]:  # fmt: skip
     """Every search on every request, one search after another. Raises the model's error when it stays away; what was asked is in the
-    journal. Raises `SuiteError` where a search asked nothing about any request. `progress(done, total)` counts requests that have ended."""
+    journal. Raises `SuiteError` where a search asked nothing about any request. `progress(done, total)` counts requests that have ended. `pacer`: limits and
+    budget of the target, in place of the concurrency alone; raises its `BudgetSpent`."""
     for search in searches:
         _checked(search, means)
-    hall, total = _Field(means, journal, asyncio.Semaphore(means.concurrency)), len(searches) * len(requests)
+    hall = _Field(means, journal, pacer or Pacer(Limits(means.concurrency)), asyncio.Semaphore(means.concurrency))
+    total = len(searches) * len(requests)
     out: list[Hunted] = []
     for search in searches:
         memory: MutableMapping[str, tuple[int, int]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trueline.errors import DataError
+from trueline.evals.budget import Spent
 from trueline.evals.journal import DAMAGED, Lines
 from trueline.evals.redteam.attempts import Attempted, attempted_from
 
@@ -25,6 +26,14 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def cost(self) -> Spent:
+        """What the queries of the target have cost that stand in it."""
+        out = Spent()
+        for a in self._known.values():
+            if a.asked == "target":
+                out.add(1, a.input_tokens, a.output_tokens)
+        return out
 
     def known(self, search: str, request: str, step: int, digest: str) -> Attempted | None:
         """What came of this move before; None where it was not made, or was another."""
