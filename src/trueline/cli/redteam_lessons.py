@@ -15,12 +15,16 @@ from trueline.evals.redteam.attempts import Attempted
 
 def check_lessons(options: dict[str, Any]) -> None:
     """Raises `SuiteError` for families that are none, and where the options have no effect, before anything is asked."""
+    from trueline.cli.targets import options_given
     from trueline.evals.redteam import FAMILIES, SEARCHES
 
     known = {*FAMILIES, "noise", "suffix", "drawn-frame", *SEARCHES}
     for name in names_in(options["held_out"]):
         if name not in known:
             raise SuiteError(f"there is no family of attacks {name!r}", remedy=f"choose from {', '.join(sorted(known))}")
+    idle = [f"--{n.replace('_', '-')}" for n in ("held_out", "each") if n in options_given()] if options["preferences"] is None else []
+    if idle:
+        raise SuiteError(f"{idle[0]} has no effect without --preferences", remedy="add --preferences FILE, or leave it out")
     if options["preferences"] is not None and options["side"] == "test":
         what = "--preferences teaches what was found, and the test side must not be taught"
         raise SuiteError(what, remedy="attack the other side with --side teach")

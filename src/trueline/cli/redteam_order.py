@@ -73,6 +73,8 @@ NEEDS = {"against": "--search", "attacker": "--search", "proof": "--search"}
 
 def check_options(options: dict[str, Any]) -> None:
     """Raises `SuiteError` for an option that would have no effect."""
+    from trueline.cli.targets import options_given
+
     if not options["search"]:
         idle = [name for name in NEEDS if options[name]]
         if idle:
@@ -80,6 +82,8 @@ def check_options(options: dict[str, Any]) -> None:
         if options["budget"] and options["compose"] == 1:
             what = "--budget has no effect: every attack of the table is asked"
             raise SuiteError(what, remedy="add --search, or --compose 2 to draw compositions")
+    elif "control" in options_given():
+        raise SuiteError("--control has no effect with --search: nothing is asked in every disguise", remedy="leave it out")
     elif options["samples"] > 1:
         raise SuiteError("--samples has no effect with --search: a search asks anew by itself", remedy="leave it out")
 
