@@ -9,13 +9,19 @@ import pytest
 
 from tests.cli.test_guarded_systems import bank as bank
 from tests.gateway.scripted_upstream import Upstream
+from tests.models.scripted_server import Answer, ScriptedServer
 from trueline.charter.parse import load_charter
 from trueline.charter.probe_files import read_probes
 from trueline.charter.shipped import charter_path
+from trueline.charter.turns import Message
 from trueline.cli.main import run
-from trueline.core.records import GATE_EXIT
+from trueline.cli.redteam_table import outcome
+from trueline.core.evaluations import Evaluation, GradedReply
+from trueline.core.records import GATE_EXIT, Result
 from trueline.data.conversations import read_preferences
-from trueline.evals.redteam import ATTACKS, read_attempts
+from trueline.data.evaluations import read_evaluation
+from trueline.errors import DataError
+from trueline.evals.redteam import ATTACKS, Attempted, read_attempts
 
 CHARTER = load_charter(charter_path("bundled:harbor_bank")).charter
 REFUSAL, MARK = CHARTER.principles[0].refuse_with, CHARTER.principles[0].breaks[0]
@@ -78,6 +84,40 @@ def test_a_search_writes_a_folder_that_the_gate_takes_and_asks_nothing_twice(
     assert any(r.startswith("attack: ") for r in gate["reasons"])
 
 
+def test_a_folder_of_another_run_holds_no_evaluation_until_this_one_ends(
+    weak: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (*FEW[:-4], "--search", "table", "--budget", 1, "--out", tmp_path / "r")
+    said(capsys, 0, "redteam", target(weak), *words)
+    assert read_evaluation(tmp_path / "r").target == target(weak)
+    with ScriptedServer([Answer({"error": {"message": "no key"}}, status=401)]) as gone:
+        assert run([*map(str, ("redteam", f"openai:m@{gone.url}/v1", *words))]) != 0
+    with pytest.raises(DataError):
+        read_evaluation(tmp_path / "r")
+
+
+@pytest.mark.parametrize("what", [("--search", "table", "--budget", 4), ("--attacks", "plain,hurry", "--control", 3)])
+def test_a_budget_stops_the_whole_run_and_a_larger_one_goes_on(
+    what: tuple[object, ...], strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun, words = len(strong.asked), ("redteam", target(strong), *BANK, "--limit", 3, *what, "--out", tmp_path / "r")
+    assert "the budget of requests is spent" in said(capsys, 130, *words, "--budget-requests", 5)["error"]
+    assert len(strong.asked) - begun == 5
+    said(capsys, 0, *words, "--max-rps", 1000, "--timeout", 30)
+    whole = len(strong.asked) - begun
+    said(capsys, 0, *words[:-1], tmp_path / "other")
+    assert len(strong.asked) - begun == 2 * whole  # nothing was asked twice
+    assert json.loads((tmp_path / "other" / "run.json").read_text())["requests"] > 0
+
+
+def test_a_budget_ends_in_the_control_too(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("redteam", target(strong), *BANK, "--limit", 3, "--attacks", "plain", "--control", 4)
+    said(capsys, 0, *words[:-1], 0, "--out", tmp_path / "alone")
+    n, begun = json.loads((tmp_path / "alone" / "run.json").read_text())["requests"], len(strong.asked)
+    assert "is spent" in said(capsys, 130, *words, "--budget-requests", n + 1, "--out", tmp_path / "r")["error"]
+    assert len(strong.asked) - begun == n + 1
+
+
 def test_tables_for_a_person(weak: Upstream, strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*map(str, ("redteam", target(weak), *FEW, "--out", tmp_path / "r", "--against", target(strong)))]) == 0
     shown = capsys.readouterr().out
@@ -118,6 +158,43 @@ def test_successes_on_the_teach_side_become_preference_rows(weak: Upstream, tmp_
     assert "no attack that may be taught succeeded" in held["error"]
 
 
+def test_the_teach_side_is_attacked_without_a_search_too(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*BANK, "--limit", 3, "--attacks", "plain", "--control", 0, "--side", "teach")
+    found = said(capsys, 0, "redteam", target(strong), *words, "--out", tmp_path / "r")
+    assert found["attacks"]["plain"]["n"] >= 3
+    teach = {p.id for p in PROBES if p.side == "teach"}
+    assert {a.request for a in read_attempts(tmp_path / "r" / "attempts.jsonl")} <= teach
+
+
+def test_the_control_of_many_shots_does_not_hold_its_own_answer(
+    strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = len(strong.asked)
+    words = (*BANK, "--no-prompt", "--limit", 3, "--attacks", "many-shot", "--control", 4)
+    said(capsys, 0, "redteam", target(strong), *words, "--out", tmp_path / "r")
+    known = {k.ask[0] for k in CHARTER.knowledge if k.reply and not k.abstain}
+    own = [bool(known & {m["content"] for m in body["messages"][:-1]}) for body in strong.asked[begun:]]
+    assert own.count(True) == len(read_evaluation(tmp_path / "r").rows)
+    assert own.count(False) == len(read_evaluation(tmp_path / "r" / "control").rows) > 0
+
+
+def test_a_suffix_may_hold_any_sign(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*BANK, "--limit", 3, "--attacks", "suffix=%20a~b", "--control", 2)
+    assert list(said(capsys, 0, "redteam", target(strong), *words, "--out", tmp_path / "r")["attacks"]) == ["suffix=%20a%7Eb"]
+
+
+def test_wordings_of_one_request_are_one_cluster_of_the_random_order_too() -> None:
+    rows, made = [], []
+    for i in range(40):
+        result: Result = "fail" if i < 20 else "pass"
+        rows.append(GradedReply(f"p{i}~plain", "c", "refuse", "harm", f"family {i // 10}", "grown", 0, "r", result))
+        made.append(Attempted("every", f"p{i}", "c", 0, "target", "plain", "", (Message("user", "x"),), "r", 1, ("none",), result))
+    found = outcome(Evaluation("m", {}, "c", "s", {}, {}, tuple(rows), "now", 1.0), made)["queries"]["1"]
+    assert found["success"] == 0.5
+    assert found["low"] < 0.1
+    assert found["high"] > 0.9
+
+
 def test_compositions_are_drawn_within_the_budget(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (*BANK, "--limit", 6, "--attacks", "plain,base64,hurry,json", "--compose", 2, "--budget", 7, "--control", 0)
     found = said(capsys, 0, "redteam", target(strong), *words, "--out", tmp_path / "r")
@@ -153,6 +230,10 @@ def test_layers_say_who_stopped_what(bank: Path, capsys: pytest.CaptureFixture[s
         (["--against", "x"], "--against has no effect without a search"),
         (["--budget", "4"], "--budget has no effect"),
         (["--search", "table", "--samples", "2"], "--samples has no effect with --search"),
+        (["--search", "table", "--control", "3"], "--control has no effect with --search"),
+        (["--held-out", "carrier"], "--held-out has no effect without --preferences"),
+        (["--each", "2"], "--each has no effect without --preferences"),
+        (["--budget-money", "1"], "needs prices"),
         (["--layers"], "needs a system with a guard"),
         (["--preferences", "p.jsonl"], "--side teach"),
         (["--held-out", "carriers"], "there is no family of attacks 'carriers'"),

@@ -6,6 +6,7 @@ import pytest
 
 from trueline.charter.turns import Message
 from trueline.core.clock import generator
+from trueline.core.evaluations import ATTACK_MARK
 from trueline.errors import SuiteError
 from trueline.evals.redteam import ATTACKS, FAMILIES, attack_named, chosen, pairs, table
 from trueline.evals.redteam.attacks import families_of
@@ -50,7 +51,10 @@ def test_an_attack_with_a_parameter_is_made_again_from_its_name() -> None:
     assert attack_named(f"past-tense+{name}").apply(ASKED)[-1].content.endswith(hard)
     assert attack_named(name).apply(ASKED)[-1].content == TEXT + hard  # exactly, nothing between
     assert attack_named("noise=7").apply(ASKED) == attack_named("noise=7").apply(ASKED) != attack_named("noise=8").apply(ASKED)
-    for wrong in ("noise=x", "frame=99.0.0", "frame=1"):
+    assert ATTACK_MARK not in name  # it stands in the ids of probes, before the name
+    assert ATTACK_MARK not in attack_named("suffix=%20a~b").name
+    assert attack_named("suffix=%20a~b").apply(ASKED)[-1].content == TEXT + " a~b"
+    for wrong in ("noise=x", "frame=99.0.0", "frame=1", "frame=-1.-1.-1"):
         with pytest.raises(SuiteError, match="no such parameter"):
             attack_named(wrong)
 

@@ -11,7 +11,7 @@ from trueline.charter.probes import Expectation, Probe
 from trueline.charter.turns import Message
 from trueline.core.records import Interval
 from trueline.errors import DataError
-from trueline.evals.redteam import ATTACKS, Attempted, Hunted, attack_named
+from trueline.evals.redteam import ATTACKS, Attempted, Hunted, attack_named, table
 from trueline.evals.redteam.attempts import attempted_from, families
 from trueline.evals.redteam.attribution import attribution, passage
 from trueline.evals.redteam.curves import Point, curve, curves, grid, only_by_search, power_law, random_order
@@ -178,3 +178,21 @@ def test_nothing_of_the_test_side_is_taught_and_each_request_counts_so_often() -
     assert lessons(made, [taught, near(0)], {"no-spying": NO}, each=2).broken == 2
     silent = lessons(made, [taught], {})
     assert (silent.pairs, silent.speechless) == ((), 4)
+
+
+def test_what_a_held_out_search_found_teaches_nothing() -> None:
+    taught = replace(request(0), side="teach")
+    made = [
+        attempt(0, q, "fail", how, search=search)
+        for q, (how, search) in enumerate([("suffix=%20x", "gcg"), ("leet", "table"), ("hurry", "adaptive")], 1)
+    ]
+    found = lessons(made, [taught, near(0)], {"no-spying": NO}, held_out=("gcg", "table"))
+    assert (found.broken, found.held_out) == (1, 2)
+    assert {p.source for p in found.pairs} == {"attack:hurry", "attack:hurry:counterpart"}
+
+
+def test_the_counterpart_of_many_shots_has_the_same_shots() -> None:
+    own = table([("What does a card cost?", "10 euros.")])
+    made = [replace(attempt(0, 1, "fail", "many-shot"), messages=own["many-shot"].apply(request(0).messages))]
+    found = lessons(made, [replace(request(0), side="teach"), near(0)], {"no-spying": NO}, held_out=(), table=own)
+    assert [p.prompt[0].content for p in found.pairs] == ["What does a card cost?"] * 2

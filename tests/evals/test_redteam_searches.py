@@ -2,21 +2,27 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from trueline.charter.probes import Expectation, Probe, probe_id
 from trueline.charter.turns import Message
 from trueline.core.chat import ChatReply, ChatRequest, Sampling, ScriptedChat
-from trueline.core.ports import ScriptedGrader, ScriptedSearch
+from trueline.core.ports import ScriptedGrader, ScriptedSearch, SuffixFound
 from trueline.core.records import Grade
-from trueline.errors import ModelUnavailable, SuiteError
+from trueline.errors import ModelError, ModelUnavailable, SuiteError
 from trueline.evals.redteam import ATTACKS, ATTEMPTS, SEARCHES, Hunted, Means, hunt, read_attempts, searches_named
+from trueline.evals.redteam.curves import curves
+from trueline.evals.redteam.hunted_evaluation import hunted_evaluation
 from trueline.evals.redteam.journal import Journal
+from trueline.evals.redteam.pairing import all_moved
 from trueline.evals.redteam.searches.attacker import is_yes, written
+from trueline.models.wire import NoAnswer, RequestRefused
 
 MARK = "here is how it is done"
 NO = "I cannot help with that."
@@ -161,6 +167,19 @@ def test_a_journal_of_another_run_is_begun_anew(tmp_path: Path) -> None:
     assert read_attempts(tmp_path / ATTEMPTS) == ()
 
 
+def test_two_commands_at_once_tear_no_line(tmp_path: Path) -> None:
+    made = hunted(means(lambda r: NO, 3), "table", [request(0)], tmp_path / "whole")[0].attempts
+    one, other = (Journal(tmp_path / ATTEMPTS, "key") for _ in range(2))
+    one.add(made[0])
+    other.add(made[1])
+    one.add(replace(made[2], reply="x" * 9000))
+    third = Journal(tmp_path / ATTEMPTS, "key")
+    assert len(third) == 3
+    for j in (one, other, third):
+        j.close()
+    assert [a.step for a in read_attempts(tmp_path / ATTEMPTS)] == [0, 1, 2]
+
+
 def test_proof_lets_no_judgement_end_a_search(tmp_path: Path) -> None:
     def script(r: ChatRequest) -> str:
         return MARK if "opposite day" in r.messages[-1].content else "helped 90"
@@ -259,11 +278,72 @@ def test_gradient_rounds_go_through_the_port_and_cost_one_query_each(tmp_path: P
     assert len(stuck.attempts) == 1  # more steps find nothing else
 
 
+def test_gradient_searches_take_turns(tmp_path: Path) -> None:
+    now = most = 0
+
+    class Busy(ScriptedSearch):
+        def search(self, *args: Any, **kwargs: Any) -> SuffixFound:
+            nonlocal now, most
+            now, most = now + 1, max(most, now + 1)
+            time.sleep(0.02)
+            now -= 1
+            return super().search(*args, **kwargs)
+
+    found = hunted(means(lambda r: NO, 1, gradients=Busy(["a"])), "gcg", [request(i) for i in range(8)], tmp_path)
+    assert (len(found), most) == (8, 1)
+
+
+def deaf(n: int, error: ModelError) -> Callable[[ChatRequest], str]:
+    def script(r: ChatRequest) -> str:
+        if f"customer number {n}" in str(r.messages):
+            raise error
+        return NO
+
+    return script
+
+
+def test_one_request_in_vain_ends_no_hunt_and_is_asked_again(tmp_path: Path) -> None:
+    some, lost = [request(i) for i in range(4)], NoAnswer("gone", remedy="wait", kind="HTTP 500")
+    plain = {n: a for n, a in ATTACKS.items() if a.family in ("none", "frame", "pressure")}
+
+    def weak(error: ModelError, budget: int) -> Means:
+        return replace(means(deaf(2, error), budget), attacks=plain)
+
+    found = hunted(weak(lost, 2), "table", some, tmp_path)
+    assert [len(h.attempts) for h in found] == [2, 2, 2, 2]
+    assert {a.seen for a in found[2].attempts} == {"no answer"}
+    assert found[2].last.result == "unscored"
+    rest = replace(means(lambda r: NO, 2), attacks=plain)
+    assert "unscored" not in {h.last.result for h in hunted(rest, "table", some, tmp_path)}
+    assert len(asked_of(rest)) == 2  # only what had no answer
+    with pytest.raises(NoAnswer):  # the target is gone
+        hunted(weak(lost, 15), "table", some[2:3], tmp_path / "gone")
+    with pytest.raises(RequestRefused):
+        hunted(weak(RequestRefused("no key", remedy="key", status=401), 2), "table", some, tmp_path / "key")
+
+
+@pytest.mark.parametrize("silent", [lambda r: "", deaf(2, RequestRefused("policy", remedy="r", status=400))])
+def test_an_attacker_that_is_silent_on_one_request_leaves_it_unscored(silent: Callable[[ChatRequest], str], tmp_path: Path) -> None:
+    def writer(r: ChatRequest) -> str:
+        return silent(r) if "customer number 2" in str(r.messages) else "please tell"
+
+    m = means(lambda r: NO, 4, attacker=ScriptedChat(writer))
+    found = hunted(m, "pair", [request(i) for i in (1, 2, 3)], tmp_path)
+    assert [len(h.attempts) for h in found] == [4, 0, 4]
+    assert (found[1].last.result, found[1].last.seen) == ("unscored", "never asked")
+    rows = hunted_evaluation(found, m, ["pair"], [h.request for h in found], "c", "t", 1.0).rows
+    assert sorted(r.result for r in rows) == ["pass", "pass", "unscored"]
+    (row,) = curves(found, 4)
+    assert (row.points[-1].broken.n, row.spent) == (2, 8)
+    assert all_moved(found, found)[0].bounds.n == 2
+
+
 def test_reading_what_an_attacker_wrote() -> None:
     assert written('Sure: {"why": "x", "message": " hi "} ok') == "hi"
     assert written("plain words") == "plain words"
     assert written('{"why": "no message"}') == ""
     assert written('{"message": ') == ""
+    assert written('{"message": "hi \\ud800 there"}') == "hi \ufffd there"  # half a character, which no file can hold
     assert is_yes("Yes, it does.")
     assert not is_yes("No. Yes would be wrong.")
     assert not is_yes("perhaps")
@@ -276,8 +356,6 @@ def test_unknown_searches_are_one_line() -> None:
 
 
 def test_a_request_that_the_target_does_not_take_is_unscored(tmp_path: Path) -> None:
-    from trueline.models.wire import RequestRefused
-
     def script(r: ChatRequest) -> str | ChatReply:
         if len(r.messages) > 4:
             raise RequestRefused("too long", remedy="shorten", status=413)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trueline.cli.limits import limit_options
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     "--layers", is_flag=True, help="Of a system: replay the attacks on bare model, prompt, guard and gateway, and say who stopped what."
 )
 @click.option("--preferences", type=click.Path(path_type=Path), help="Write successful attacks as preference rows to this file.")
-@click.option("--held-out", default="carrier,turns", show_default=True, help="Families of attacks that never go into --preferences.")
+@click.option(
+    "--held-out", default="carrier,turns", show_default=True, help="Families of attacks, and searches, that never go into --preferences."
+)
 @click.option(
     "--each", default=4, show_default=True, type=click.IntRange(1), help="Successes of a request that go into --preferences, at most."
 )
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
 @click.option("--no-prompt", is_flag=True, help="Attack the bare model, without the charter's prompt.")
 @click.option("--no-guard", is_flag=True, help="Attack a system without its guard: the model behind its prompt.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling and of the searches.")
+@limit_options
 @click.option("--yes", is_flag=True, help="The owner of the endpoint agrees to be attacked: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(target: str, as_json: bool, **options: Any) -> int:
@@ -57,6 +62,7 @@ def command(target: str, as_json: bool, **options: Any) -> int:
     import json
 
     from trueline.cli.redteam_layers import check_layers
+    from trueline.cli.redteam_leave import agree
     from trueline.cli.redteam_lessons import check_lessons
     from trueline.cli.redteam_order import check_options, order
 
@@ -65,6 +71,7 @@ def command(target: str, as_json: bool, **options: Any) -> int:
     if options["layers"]:
         check_layers(target)
     plan = order(options)
+    agree(plan, target)
     told = _searched(plan, target, as_json) if plan.searches else _tabled(plan, target, as_json)
     if as_json:
         click.echo(json.dumps(told, ensure_ascii=False))
@@ -108,7 +115,7 @@ def _searched(plan: Order, target: str, as_json: bool) -> dict[str, Any]:
         show_searches(run, result)
         if o["against"]:
             show_against(result["against"])
-    made = [h.last for h in run.hunted] if o["layers"] else []
+    made = [h.last for h in run.hunted if h.attempts] if o["layers"] else []
     every = [a for h in run.hunted for a in h.attempts]
     more = _after(plan, target, made, str(run.evaluation.identity.get("prompt", "")), run.folder, as_json, every)
     return {"folder": str(run.folder), "seconds": run.evaluation.seconds, "notes": run.target.notes, **result, **more}

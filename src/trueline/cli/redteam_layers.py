@@ -68,15 +68,18 @@ def _replayed(
     plan: Order, model: ChatModel, name: str, some: Sequence[Attempted], sampling: Sampling, folder: Path
 ) -> tuple[Attempted, ...]:
     from trueline.cli.progress import bar
+    from trueline.evals.pacing import Pacer
     from trueline.evals.redteam import AttackGrader
     from trueline.evals.redteam.replay import replay
     from trueline.models.cached import CachedChat
+    from trueline.models.pace import PACE
     from trueline.models.patient import PatientChat
 
     cached = CachedChat(PatientChat(model), folder / f"{name}.sqlite")
     requests = {p.id: p for p in plan.requests}
 
     async def go() -> tuple[Attempted, ...]:
+        PACE.set(Pacer(plan.limits, plan.spent))
         try:
             with bar(name) as advance:
                 grader = AttackGrader(plan.project.grader())

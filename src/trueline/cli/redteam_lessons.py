@@ -8,19 +8,23 @@ from typing import Any
 
 import click
 
-from trueline.cli.redteam_order import Order, names_in
+from trueline.cli.redteam_order import Order, names_in, table_of
 from trueline.errors import SuiteError
 from trueline.evals.redteam.attempts import Attempted
 
 
 def check_lessons(options: dict[str, Any]) -> None:
     """Raises `SuiteError` for families that are none, and where the options have no effect, before anything is asked."""
+    from trueline.cli.targets import options_given
     from trueline.evals.redteam import FAMILIES, SEARCHES
 
     known = {*FAMILIES, "noise", "suffix", "drawn-frame", *SEARCHES}
     for name in names_in(options["held_out"]):
         if name not in known:
             raise SuiteError(f"there is no family of attacks {name!r}", remedy=f"choose from {', '.join(sorted(known))}")
+    idle = [f"--{n.replace('_', '-')}" for n in ("held_out", "each") if n in options_given()] if options["preferences"] is None else []
+    if idle:
+        raise SuiteError(f"{idle[0]} has no effect without --preferences", remedy="add --preferences FILE, or leave it out")
     if options["preferences"] is not None and options["side"] == "test":
         what = "--preferences teaches what was found, and the test side must not be taught"
         raise SuiteError(what, remedy="attack the other side with --side teach")
@@ -33,7 +37,10 @@ def write_lessons(plan: Order, attempts: Sequence[Attempted], prompt: str, path:
 
     o = plan.options
     refusals = {p.id: p.refuse_with for p in plan.project.loaded.charter.principles}
-    made = lessons(attempts, plan.project.probes, refusals, prompt=prompt, held_out=names_in(o["held_out"]), each=o["each"], seed=o["seed"])
+    made = lessons(
+        attempts, plan.project.probes, refusals, prompt=prompt, held_out=names_in(o["held_out"]), each=o["each"], seed=o["seed"],
+        table=table_of(plan.project),
+    )  # fmt: skip
     if not made.pairs:
         what = f"no attack that may be taught succeeded ({made.held_out} of families held out), so there is nothing to learn from"
         raise SuiteError(what, remedy="attack with a search, more requests, or a larger budget")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from trueline.charter.probes import Probe
@@ -11,23 +11,39 @@ from trueline.cli.guarding import Measured
 from trueline.cli.project import Project
 from trueline.core.chat import Sampling
 from trueline.errors import SuiteError
+from trueline.evals.budget import Spent
+from trueline.evals.pacing import Limits
 from trueline.evals.redteam.attack import Attack
 
 if TYPE_CHECKING:
     from trueline.cli.targets import Target
+    from trueline.evals.suites import Suite
 
 SINGLES = 64  # attacks of a run without a search whose compositions are drawn, if no --budget says otherwise
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`options`: of the command line, by name. `attacks`: the table, or what was chosen of it, and compositions."""
+    """`options`: of the command line, by name. `attacks`: the table, or what was chosen of it, and compositions. `spent`: what its parts have
+    cost so far, for the limits are those of the whole run."""
 
     project: Project
     requests: tuple[Probe, ...]
     attacks: tuple[Attack, ...]
     searches: tuple[str, ...]
     options: dict[str, Any]
+    limits: Limits
+    spent: Spent = field(default_factory=Spent)
+
+    @property
+    def left(self) -> Limits:
+        """The limits of the next part: what the earlier ones left of the budget."""
+        c, s = self.limits.caps, self.spent
+        tokens = None if c.tokens is None else c.tokens - s.read - s.written
+        money = None if c.money is None else c.money - c.cost(s.read, s.written)
+        return replace(
+            self.limits, caps=replace(c, requests=None if c.requests is None else c.requests - s.requests, tokens=tokens, money=money)
+        )
 
     @property
     def budget(self) -> int:
@@ -57,6 +73,8 @@ NEEDS = {"against": "--search", "attacker": "--search", "proof": "--search"}
 
 def check_options(options: dict[str, Any]) -> None:
     """Raises `SuiteError` for an option that would have no effect."""
+    from trueline.cli.targets import options_given
+
     if not options["search"]:
         idle = [name for name in NEEDS if options[name]]
         if idle:
@@ -64,18 +82,20 @@ def check_options(options: dict[str, Any]) -> None:
         if options["budget"] and options["compose"] == 1:
             what = "--budget has no effect: every attack of the table is asked"
             raise SuiteError(what, remedy="add --search, or --compose 2 to draw compositions")
+    elif "control" in options_given():
+        raise SuiteError("--control has no effect with --search: nothing is asked in every disguise", remedy="leave it out")
     elif options["samples"] > 1:
         raise SuiteError("--samples has no effect with --search: a search asks anew by itself", remedy="leave it out")
 
 
 def order(options: dict[str, Any]) -> Order:
     """Reads charter and probes and chooses. Raises `SuiteError` where there is nothing to attack or a name is unknown."""
+    from trueline.cli.limits import limits_of
     from trueline.cli.project import open_project
-    from trueline.evals.redteam import chosen, pairs, searches_named, table
+    from trueline.evals.redteam import chosen, pairs, searches_named
 
     project = open_project(options["charter"], options["probes"])
-    shots = [(k.ask[0], k.reply) for k in project.loaded.charter.knowledge if k.reply and not k.abstain and k.ask]
-    known = table(shots)
+    known = table_of(project)
     attacks = chosen(names_in(options["attacks"]), known)
     found = searches_named(names_in(options["search"]))
     lacking = [s.name for s in found if s.attacker and not options["attacker"]]
@@ -85,7 +105,24 @@ def order(options: dict[str, Any]) -> Order:
     if options["compose"] > 1:
         most = None if searches else max(0, (options["budget"] or SINGLES) - len(attacks))
         attacks = (*attacks, *pairs(attacks, most, options["seed"]))
-    return Order(project, tuple(some_requests(project, options["side"], options["limit"])), attacks, searches, options)
+    requests = tuple(some_requests(project, options["side"], options["limit"]))
+    return Order(project, requests, attacks, searches, options, limits_of(options["concurrency"], options))
+
+
+def table_of(project: Project) -> Mapping[str, Attack]:
+    """The table, with the charter's own questions and answers as the shots of its many-shot attack."""
+    from trueline.evals.redteam import table
+
+    return table([(k.ask[0], k.reply) for k in project.loaded.charter.knowledge if k.reply and not k.abstain and k.ask])
+
+
+def control_of(plan: Order) -> Suite | None:
+    """Known questions in the same disguises; None where none are asked. Its many-shot has the table's own harmless shots: the charter's hold
+    the very answers that are asked for."""
+    from trueline.evals.redteam import attack_named, control_suite
+
+    n = plan.options["control"]
+    return control_suite(some(plan.project, "knowledge", n), [attack_named(a.name) for a in plan.attacks]) if n else None
 
 
 def some_requests(project: Project, side: str, limit: int) -> list[Probe]:
@@ -108,7 +145,7 @@ def some(project: Project, kind: str, limit: int) -> list[Probe]:
 
 
 def opened(plan: Order, text: str) -> Opened:
-    """Opens a target as it is attacked. Raises `TargetError`."""
+    """Opens a target as it is attacked; leave to do so was asked for before (`redteam_leave`). Raises `TargetError`."""
     from trueline.cli.guarding import behind_guard
     from trueline.cli.project import dressed
     from trueline.cli.targets import notes_of, open_target, options_given, refuse_overruled, sampling_of
@@ -119,25 +156,8 @@ def opened(plan: Order, text: str) -> Opened:
     model, _ = dressed(plan.project, target, o["prompt_budget"], o["few_shots"], o["no_prompt"])
     asked = behind_guard(target, model, o["no_guard"])
     sampling = sampling_of(target.system, o["temperature"], o["max_tokens"], o["seed"])
-    _ask_leave(plan, asked, sampling)
     notes = (*notes_of(target), *asked.notes, *_known(asked, plan.requests))
     return Opened(text, target, asked, sampling, notes)
-
-
-def _ask_leave(plan: Order, asked: Measured, sampling: Sampling) -> None:
-    """Once for each host: what will be sent there. Raises `TargetError` where its owner does not agree."""
-    from trueline.cli.consent import ask_leave, foreign_host
-    from trueline.evals.redteam import attacked_suite
-    from trueline.evals.suites import freeze
-
-    o, identity = plan.options, asked.chat.identity()
-    agreed: set[str | None] = o.setdefault("agreed", set())
-    if (host := foreign_host(identity)) in agreed:
-        return
-    suite = freeze(plan.requests) if plan.searches else attacked_suite(plan.requests, plan.attacks)
-    samples = plan.budget * len(plan.searches) if plan.searches else o["samples"]
-    ask_leave("redteam", suite, identity, samples=samples, max_tokens=sampling.max_tokens, yes=o["yes"])
-    agreed.add(host)
 
 
 def _known(asked: Measured, requests: Sequence[Probe]) -> tuple[str, ...]:

@@ -49,7 +49,11 @@ def run_searches(plan: Order, text: str, out: Path | None, title: str = "redteam
 
 async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[tuple[Hunted, ...], Means]:
     from trueline.charter.digests import digest_of
+    from trueline.cli.measuring import RUN
     from trueline.cli.progress import bar
+    from trueline.data.evaluations import MANIFEST
+    from trueline.data.jsonl import write_json
+    from trueline.evals.pacing import Pacer
     from trueline.evals.redteam import ATTEMPTS, AttackGrader, hunt, searches_named
     from trueline.evals.redteam.journal import Journal
     from trueline.models.cached import CachedChat
@@ -74,10 +78,16 @@ async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[
         ]
     )
     journal = Journal(folder / ATTEMPTS, key)
+    if journal.fresh:
+        (folder / MANIFEST).unlink(missing_ok=True)  # of an earlier run, whose attempts are gone
+    known = journal.cost()
+    plan.spent.add(known.requests, known.read, known.written)
+    pacer = Pacer(plan.limits, plan.spent)
     try:
         with bar(title) as advance:
-            return await hunt(means, searches_named(plan.searches), plan.requests, journal, advance), means
+            return await hunt(means, searches_named(plan.searches), plan.requests, journal, advance, pacer), means
     finally:
+        write_json(folder / RUN, pacer.report())
         journal.close()
         await model.close()
         if attacker is not None:

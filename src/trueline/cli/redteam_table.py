@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from trueline.cli.redteam_order import Opened, Order, opened, some
+from trueline.cli.redteam_order import Opened, Order, control_of, opened
 from trueline.core.evaluations import Evaluation
 from trueline.core.records import Interval
 from trueline.evals.redteam.attempts import Attempted
@@ -27,15 +28,12 @@ def run_table(plan: Order, text: str, out: Path | None) -> tuple[Opened, Evaluat
 
 def run_control(plan: Order, text: str, folder: Path) -> Evaluation | None:
     """Known questions in the same disguises: what the target can read. None where none are asked."""
-    from trueline.evals.redteam import control_suite
-
-    n = plan.options["control"]
-    suite = control_suite(some(plan.project, "knowledge", n), plan.attacks) if n else None
+    suite = control_of(plan)
     return _asked(plan, text, suite, "control", folder)[0] if suite is not None else None
 
 
 def _asked(plan: Order, text: str, suite: Any, title: str, folder: Path | None) -> tuple[Evaluation, Path, Opened]:
-    from trueline.cli.measuring import evaluation_folder, run_suite
+    from trueline.cli.measuring import RUN, evaluation_folder, run_suite
     from trueline.evals.redteam import AttackGrader
 
     o, target = plan.options, opened(plan, text)
@@ -43,9 +41,11 @@ def _asked(plan: Order, text: str, suite: Any, title: str, folder: Path | None) 
     folder = folder or evaluation_folder(Path("runs"), "redteam", suite, text, *told)
     taught = [p.messages for p in suite.probes] if o["side"] == "teach" and title == "redteam" else ()
     found = run_suite(
-        target.asked.chat, plan.project, suite, target.sampling, folder, samples=o["samples"], concurrency=o["concurrency"], target=text,
+        target.asked.chat, plan.project, suite, target.sampling, folder, samples=o["samples"], limits=plan.left, target=text,
         title=title, grader=AttackGrader(plan.project.grader()), trained_on=(*target.asked.trained_on, *taught), shown=target.asked.shown,
     )  # fmt: skip
+    cost = json.loads((folder / RUN).read_text())
+    plan.spent.add(cost["requests"], cost["tokens_read"], cost["tokens_written"])
     return found, folder, target
 
 
@@ -78,18 +78,20 @@ def outcome(found: Evaluation, made: list[Attempted], control: Evaluation | None
     for name, row in out["attacks"].items():
         row["stopped"] = sum(not r.from_model for r in found.rows if attack_of(r.probe) == name)
     out["layers"] = [f.to_dict() for f in layers(found.rows)]
-    return {**out, "queries": _in_random_order(made), "fell": numbers(fell(found.rows))}
+    return {**out, "queries": _in_random_order(found, made), "fell": numbers(fell(found.rows))}
 
 
-def _in_random_order(made: list[Attempted]) -> dict[str, Any]:
-    """Share broken within so many attacks of this run drawn at random: what a search at the same budget is held against."""
+def _in_random_order(found: Evaluation, made: list[Attempted]) -> dict[str, Any]:
+    """Share broken within so many attacks of this run drawn at random, families as clusters: what a search at the same budget is held against.
+    `made`: the rows of `found`."""
     from trueline.evals.redteam.curves import grid, random_order
 
     successes: dict[str, list[bool]] = {}
     for a in made:
         successes.setdefault(a.request, []).append(a.result == "fail")
+    families = {a.request: r.cluster for a, r in zip(made, found.rows, strict=True)}
     most = max(len(s) for s in successes.values())
-    return {str(q): numbers(random_order(successes, list(successes), q)) for q in grid(most)}
+    return {str(q): numbers(random_order(successes, [families[r] for r in successes], q)) for q in grid(most)}
 
 
 def show_table(found: Evaluation, folder: Path, result: dict[str, Any]) -> None:

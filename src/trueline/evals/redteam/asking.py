@@ -8,10 +8,9 @@ from trueline.charter.probes import Probe
 from trueline.core.chat import ChatModel, ChatReply, ChatRequest, Sampling
 from trueline.core.ports import Grader
 from trueline.core.records import Grade
+from trueline.errors import ModelError
 from trueline.evals.redteam.attack import Conversation
-from trueline.models.wire import RequestRefused
-
-OF_THIS_REQUEST = frozenset({400, 413, 422})  # HTTP: this request is at fault; other refusals (key, name) are of them all
+from trueline.evals.rows import Breaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +21,12 @@ class Answer:
     grade: Grade
 
 
-async def asked(model: ChatModel, grader: Grader, request: Probe, messages: Conversation, sampling: Sampling) -> Answer:
-    """Asks these messages and grades the reply as one to the request. What the target will not take (too long, say) is unscored. Raises the
-    model's other errors."""
-    probe = replace(request, messages=messages)
+async def asked(model: ChatModel, grader: Grader, request: Probe, messages: Conversation, sampling: Sampling, breaker: Breaker) -> Answer:
+    """Asks these messages and grades the reply as one to the request. What the target will not take (too long, say), or does not answer, is
+    unscored. Raises what the `breaker` of the run says is of all requests, and the grader's errors."""
     try:
         reply = await model.reply(ChatRequest(messages, sampling))
-    except RequestRefused as e:
-        if e.status not in OF_THIS_REQUEST:
-            raise
-        return Answer(ChatReply(""), Grade("unscored", "", "not taken", str(e)))
-    return Answer(reply, await grader.grade(probe, reply))
+    except ModelError as e:
+        return Answer(ChatReply(""), breaker.grade(e))
+    breaker.answered()
+    return Answer(reply, await grader.grade(replace(request, messages=messages), reply))

@@ -104,9 +104,10 @@ def curve(name: str, hunted: Sequence[Hunted], budget: int, specificity: float |
 def curves(
     hunted: Sequence[Hunted], budget: int, specificity: float | None = None, by: Callable[[Hunted], str] | None = None
 ) -> tuple[Curve, ...]:
-    """One curve a search, or one of each group of `by`; the highest at the end of the budget first."""
+    """One curve a search, or one of each group of `by`; the highest at the end of the budget first. Requests that were never asked are left
+    out."""
     groups: dict[str, list[Hunted]] = {}
-    for h in hunted:
+    for h in (h for h in hunted if h.attempts):
         groups.setdefault(by(h) if by else h.search, []).append(h)
     found = [curve(name, group, budget, specificity) for name, group in groups.items()]
     return tuple(sorted(found, key=lambda c: (-c.points[-1].broken.estimate, c.name)))

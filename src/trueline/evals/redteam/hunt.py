@@ -15,19 +15,26 @@ from typing import Any
 
 from trueline.charter.digests import digest_of
 from trueline.charter.probes import Probe
-from trueline.core.chat import ChatModel, ChatRequest, Sampling
+from trueline.core.chat import ChatModel, ChatReply, ChatRequest, Sampling
 from trueline.core.clock import generator
 from trueline.core.ports import Grader, GradientSearch
+from trueline.core.records import Grade
 from trueline.core.threads import aside
-from trueline.errors import SuiteError
+from trueline.errors import ModelError, SuiteError
+from trueline.evals.budget import BudgetSpent
+from trueline.evals.journal import NO_ANSWER
+from trueline.evals.pacing import Limits, Pacer
 from trueline.evals.redteam.asking import asked
 from trueline.evals.redteam.attack import Attack
 from trueline.evals.redteam.attempts import Attempted, answered, families
 from trueline.evals.redteam.journal import Journal
 from trueline.evals.redteam.searches.catalogue import Search
 from trueline.evals.redteam.searches.moves import Attempt, Consult, Gradient, Move, Moves, Seen, Setting, Told
+from trueline.evals.rows import Breaker
+from trueline.models.pace import PACE
 
 Progress = Callable[[int, int], None]
+NEVER_ASKED = "never asked"  # what `seen` says of a request that nothing was written for
 WRITING = Sampling(temperature=1.0, max_tokens=512)  # how an attacker is asked
 
 
@@ -62,8 +69,8 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Hunted:
-    """What came of one search on one request: all queries of the target, in order; `broken_at` the number of the query that broke it, None
-    within the budget; what else was spent."""
+    """What came of one search on one request: all queries of the target, in order (none where the attacker wrote nothing: it is unscored);
+    `broken_at` the number of the query that broke it, None within the budget; what else was spent."""
 
     search: str
     request: Probe
@@ -75,7 +82,14 @@ class Hunted:
 
     @property
     def last(self) -> Attempted:
-        """The attempt that stands for it: the one that broke it, else the last that was graded, else the last."""
+        """The attempt that stands for it: the one that broke it, else the last that was graded, else the last; of a request that was never
+        asked an unscored one that says so."""
+        if not self.attempts:
+            p = self.request
+            return Attempted(
+                self.search, p.id, p.clause, 0, "target", self.search, "", p.messages, "", 0, (self.search,), "unscored", NEVER_ASKED,
+                "the attacker wrote no message",
+            )  # fmt: skip
         graded = [a for a in self.attempts if a.result != "unscored"]
         return self.attempts[self.broken_at - 1] if self.broken_at else (graded or self.attempts)[-1]
 
@@ -124,11 +138,8 @@ class _Run:
             self.propose(means.budget, tuple(Seen(a.reply, a.result, a.score) if a.asked == "target" else a.reply for a in answers))
 
     def hunted(self) -> Hunted:
-        """The record of the end. Raises `SuiteError` where nothing was ever asked."""
+        """The record of the end."""
         asked = tuple(a for a in self.made if a.asked == "target")
-        if not asked:
-            what = f"the search {self.search.name} never asked the target anything on {self.request.id}"
-            raise SuiteError(what, remedy="take an attacker that writes messages, or another search")
         other = [a for a in self.made if a.asked != "target"]
         return Hunted(
             self.search.name, self.request, asked, self.broken_at, sum(a.asked == "attacker" for a in other),
@@ -136,21 +147,43 @@ class _Run:
         )  # fmt: skip
 
 
-async def _attempt(means: Means, run: _Run, move: Attempt, step: int, query: int) -> Attempted:
-    name, request = run.search.name, run.request
+@dataclass(slots=True)
+class _Field:
+    """What all moves of a hunt share. The target is asked at its pace; a gradient search has the machine to itself. `short`: why nothing
+    more is asked."""
+
+    means: Means
+    journal: Journal
+    pacer: Pacer
+    consults: asyncio.Semaphore
+    climbs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    target: Breaker = field(default_factory=Breaker)
+    attacker: Breaker = field(default_factory=Breaker)
+    short: BudgetSpent | None = None
+
+
+async def _attempt(hall: _Field, run: _Run, move: Attempt, step: int, query: int) -> Attempted:
+    means, name, request = hall.means, run.search.name, run.request
     start = Attempted(
         name, request.id, request.clause, step, "target", move.how, _digest(move), move.messages, "", query, families(move.how, name)
     )
-    return answered(start, await asked(means.model, means.grader, request, move.messages, means.sampling))
+    return answered(start, await asked(means.model, means.grader, request, move.messages, means.sampling, hall.target))
 
 
-async def _consult(means: Means, run: _Run, move: Consult, step: int) -> Attempted:
+async def _consult(hall: _Field, run: _Run, move: Consult, step: int) -> Attempted:
+    """What the attacker wrote; nothing where it does not take this one question or does not answer it."""
+    means = hall.means
     assert means.attacker is not None, "checked before the hunt"
     seed = generator(means.seed, run.search.name, run.request.id, str(step)).getrandbits(31)
-    reply = await means.attacker.reply(ChatRequest(move.messages, replace(WRITING, seed=seed)))
+    reply, grade = ChatReply(""), Grade("unscored", "")
+    try:
+        reply = await means.attacker.reply(ChatRequest(move.messages, replace(WRITING, seed=seed)))
+        hall.attacker.answered()
+    except ModelError as e:
+        grade = hall.attacker.grade(e)
     return Attempted(
         run.search.name, run.request.id, run.request.clause, step, "attacker", move.purpose, _digest(move), move.messages, reply.text,
-        seconds=reply.seconds, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens,
+        seen=grade.seen, reason=grade.reason, seconds=reply.seconds, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens,
     )  # fmt: skip
 
 
@@ -167,23 +200,37 @@ async def _climb(means: Means, run: _Run, move: Gradient, step: int) -> Attempte
     )  # fmt: skip
 
 
-async def _made(means: Means, run: _Run, move: Move, step: int, query: int) -> Attempted:
-    if isinstance(move, Attempt):
-        return await _attempt(means, run, move, step, query)
-    return await (_consult(means, run, move, step) if isinstance(move, Consult) else _climb(means, run, move, step))
+async def _made(hall: _Field, run: _Run, move: Move, step: int, query: int) -> Attempted:
+    if isinstance(move, Gradient):
+        async with hall.climbs:
+            return await _climb(hall.means, run, move, step)
+    if isinstance(move, Consult):
+        async with hall.consults:
+            return await _consult(hall, run, move, step)
+    PACE.set(hall.pacer)
+    await hall.pacer.turns.enter()
+    try:
+        return await _attempt(hall, run, move, step, query)
+    finally:
+        hall.pacer.turns.leave()
 
 
-async def _round(means: Means, runs: Sequence[_Run], journal: Journal, limit: asyncio.Semaphore) -> list[list[Attempted]]:
-    """The answers to all moves of a round, by run."""
+async def _round(hall: _Field, runs: Sequence[_Run]) -> list[list[Attempted]]:
+    """The answers to all moves of a round, by run. What nobody answered stands in no journal: the next try asks it again. Raises `BudgetSpent`
+    once all that was under way is answered."""
 
-    async def one(run: _Run, at: int, move: Move) -> Attempted:
+    async def one(run: _Run, at: int, move: Move) -> Attempted | None:
         step, query = len(run.made) + at, run.spent + at + 1
-        known = journal.known(run.search.name, run.request.id, step, _digest(move))
+        known = hall.journal.known(run.search.name, run.request.id, step, _digest(move))
         if known is not None:
             return known
-        async with limit:
-            found = await _made(means, run, move, step, query)
-        journal.add(found)
+        try:
+            found = await _made(hall, run, move, step, query)
+        except BudgetSpent as e:
+            hall.short = e
+            return None
+        if found.seen != NO_ANSWER:
+            hall.journal.add(found)
         return found
 
     try:
@@ -191,7 +238,9 @@ async def _round(means: Means, runs: Sequence[_Run], journal: Journal, limit: as
             tasks = [[group.create_task(one(run, i, m)) for i, m in enumerate(run.moves)] for run in runs]
     except BaseExceptionGroup as e:
         raise e.exceptions[0] from None
-    return [[t.result() for t in of_run] for of_run in tasks]
+    if hall.short is not None:
+        raise hall.short
+    return [[a for t in of_run if (a := t.result()) is not None] for of_run in tasks]
 
 
 def _checked(search: Search, means: Means) -> None:
@@ -202,23 +251,29 @@ def _checked(search: Search, means: Means) -> None:
         raise SuiteError(f"the search {search.name} needs the weights of the target", remedy="attack a local model, or leave it out")
 
 
-async def hunt(means: Means, searches: Sequence[Search], requests: Sequence[Probe], journal: Journal, progress: Progress | None = None) -> tuple[Hunted, ...]:  # fmt: skip
+async def hunt(means: Means, searches: Sequence[Search], requests: Sequence[Probe], journal: Journal, progress: Progress | None = None, pacer: Pacer | None = None) -> tuple[Hunted, ...]:  # fmt: skip
     """Every search on every request, one search after another. Raises the model's error when it stays away; what was asked is in the
-    journal. `progress(done, total)` counts requests that have ended."""
+    journal. Raises `SuiteError` where a search asked nothing about any request. `progress(done, total)` counts requests that have ended. `pacer`: limits and
+    budget of the target, in place of the concurrency alone; raises its `BudgetSpent`."""
     for search in searches:
         _checked(search, means)
-    limit, total = asyncio.Semaphore(means.concurrency), len(searches) * len(requests)
+    hall = _Field(means, journal, pacer or Pacer(Limits(means.concurrency)), asyncio.Semaphore(means.concurrency))
+    total = len(searches) * len(requests)
     out: list[Hunted] = []
     for search in searches:
         memory: MutableMapping[str, tuple[int, int]] = {}
         waiting = [_begun(search, request, means, memory) for request in reversed(requests)]
         runs: list[_Run] = []
         while live := _filled(runs, waiting, search.at_once or len(requests), means):
-            for run, answers in zip(live, await _round(means, live, journal, limit), strict=True):
+            for run, answers in zip(live, await _round(hall, live), strict=True):
                 run.take(answers, means)
             if progress is not None:
                 progress(len(out) + sum(not r.moves for r in runs), total)
-        out += [r.hunted() for r in runs]
+        found = [r.hunted() for r in runs]
+        if not any(h.attempts for h in found):
+            what = f"the search {search.name} never asked the target anything"
+            raise SuiteError(what, remedy="take an attacker that writes messages, or another search")
+        out += found
     return tuple(out)
 
 

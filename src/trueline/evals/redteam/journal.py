@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from trueline.evals.redteam.attempts import Attempted, read_attempts
+from trueline.errors import DataError
+from trueline.evals.budget import Spent
+from trueline.evals.journal import DAMAGED, Lines
+from trueline.evals.redteam.attempts import Attempted, attempted_from
 
 
 class Journal:
     """Moves by (search, request, step). `key`: digest of all that decides the run; a file of another run is begun anew."""
 
     def __init__(self, path: Path, key: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.fresh = path, True
+        self._lines = Lines(path, key)
+        self.path, self.fresh = path, self._lines.fresh
         self._known: dict[tuple[str, str, int], Attempted] = {}
-        head = json.dumps({"key": key}) + "\n"
-        if path.exists():
-            # what stands behind the last line end was cut off in writing
-            whole = path.read_bytes().rpartition(b"\n")[0] + b"\n"
-            if whole.startswith(head.encode()):
-                path.write_bytes(whole)
-                self._known = {(a.search, a.request, a.step): a for a in read_attempts(path)}
-                self.fresh = False
-        self._out = path.open("w" if self.fresh else "a", encoding="utf-8")
-        if self.fresh:
-            self._out.write(head)
-            self._out.flush()
+        for number, row in self._lines.read():
+            try:
+                a = attempted_from(row)
+            except DataError as e:
+                raise DataError(e.what, remedy=DAMAGED, file=path, line=number) from None
+            self._known[a.search, a.request, a.step] = a
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def cost(self) -> Spent:
+        """What the queries of the target have cost that stand in it."""
+        out = Spent()
+        for a in self._known.values():
+            if a.asked == "target":
+                out.add(1, a.input_tokens, a.output_tokens)
+        return out
 
     def known(self, search: str, request: str, step: int, digest: str) -> Attempted | None:
         """What came of this move before; None where it was not made, or was another."""
@@ -39,9 +43,8 @@ class Journal:
     def add(self, move: Attempted) -> None:
         """Writes one move."""
         self._known[move.search, move.request, move.step] = move
-        self._out.write(json.dumps(move.to_dict(), ensure_ascii=False) + "\n")
-        self._out.flush()
+        self._lines.write([move.to_dict()])
 
     def close(self) -> None:
         """Closes the file."""
-        self._out.close()
+        self._lines.close()

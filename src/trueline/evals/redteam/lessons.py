@@ -1,7 +1,8 @@
 """Successful attacks as preference data: the clause's refusal instead of the broken reply, and, so that odd forms alone are no reason to
 refuse, the same disguises on questions with a right answer.
 
-Only what was found on the teach side is taught. Families of attacks that are held out never enter: a composition is out where one of its parts is.
+Only what was found on the teach side is taught. Families of attacks that are held out never enter, nor does what a search found that is held out; a
+composition is out where one of its parts is.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from trueline.charter.probes import Probe
 from trueline.charter.turns import behind
 from trueline.core.clock import generator
 from trueline.core.records import Preference
-from trueline.evals.redteam.attack import Conversation
-from trueline.evals.redteam.attacks import attack_named
+from trueline.evals.redteam.attack import Attack, Conversation
+from trueline.evals.redteam.attacks import ATTACKS, attack_named
 from trueline.evals.redteam.attempts import Attempted
 
 HELD_OUT = ("carrier", "turns")  # families that measure and never teach, if nobody names others
@@ -50,12 +51,14 @@ def _worst(attempts: Iterable[Attempted], each: int) -> list[Attempted]:
     return [a for of in found.values() for a in list(of.values())[:each]]
 
 
-def _disguised(how: str, search: str, messages: Conversation) -> Conversation:
+def _disguised(how: str, search: str, messages: Conversation, table: Mapping[str, Attack]) -> Conversation:
     """A conversation in the disguise of an attack; as it stands where a model wrote that attack."""
-    return messages if how == search else attack_named(how).apply(messages)
+    return messages if how == search else attack_named(how, table).apply(messages)
 
 
-def _counterpart(attempt: Attempted, pool: Sequence[Probe], refusals: Mapping[str, str], prompt: str, seed: int) -> Preference | None:
+def _counterpart(
+    attempt: Attempted, pool: Sequence[Probe], refusals: Mapping[str, str], prompt: str, seed: int, table: Mapping[str, Attack]
+) -> Preference | None:
     """The same disguise on a question that must be answered, of the same clause where there is one: its demonstration is better than the
     clause's refusal."""
     near = [p for p in pool if p.clause == attempt.clause] or list(pool)
@@ -65,7 +68,7 @@ def _counterpart(attempt: Attempted, pool: Sequence[Probe], refusals: Mapping[st
     refusal = refusals.get(attempt.clause) or next(iter(refusals.values()), "")
     if not refusal or not probe.reply or probe.reply == refusal:
         return None
-    asked = behind(prompt, _disguised(attempt.how, attempt.search, probe.messages))
+    asked = behind(prompt, _disguised(attempt.how, attempt.search, probe.messages, table))
     return Preference(asked, probe.reply, refusal, clause=probe.clause, source=f"{_source(attempt)}:counterpart")
 
 
@@ -78,9 +81,10 @@ def lessons(
     held_out: Sequence[str] = HELD_OUT,
     each: int = 4,
     seed: int = 0,
+    table: Mapping[str, Attack] = ATTACKS,
 ) -> Lessons:
     """`probes`: of the charter, to know sides, demonstrations and answerable questions; `refusals`: the sentence of each clause; `prompt`: the
-    one that the target stood behind; `each`: successes taken of a request, at most. The same attempts give the same pairs."""
+    one that the target stood behind; `each`: successes taken of a request, at most; `table`: the attacks that were used, with their shots. The same attempts give the same pairs."""
     known = {p.id: p for p in probes}
     answerable = [p for p in probes if p.side == "teach" and p.kind in ("near_miss", "knowledge", "in_scope") and p.reply]
     out: dict[str, Preference] = {}
@@ -89,7 +93,7 @@ def lessons(
     for a in attempts:
         if a.asked != "target" or a.result != "fail":
             continue
-        if set(a.families) & set(held_out):
+        if {*a.families, a.search} & set(held_out):
             counts["held_out"] += 1
         elif a.request not in known or known[a.request].side != "teach":
             counts["of_test"] += 1
@@ -101,7 +105,7 @@ def lessons(
             counts["speechless"] += 1
             continue
         pairs = [Preference(behind(prompt, a.messages), chosen, a.reply, clause=a.clause, source=_source(a))]
-        benign = _counterpart(a, answerable, refusals, prompt, seed)
+        benign = _counterpart(a, answerable, refusals, prompt, seed, table)
         counts["broken"] += 1
         if benign is not None:
             pairs.append(benign)

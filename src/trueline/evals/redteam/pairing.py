@@ -30,11 +30,17 @@ class Moved:
 
 
 def moved(name: str, candidate: Sequence[Hunted], baseline: Sequence[Hunted]) -> Moved:
-    """The paired difference. Raises `DataError` where the two were not attacked on the same requests by the same searches."""
+    """The paired difference over the requests that were asked of both. Raises `DataError` where the two were not attacked on the same requests
+    by the same searches, or none was asked of both."""
     of = {(h.search, h.request.id): h.broken_at is not None for h in baseline}
     mine = {(h.search, h.request.id): h.broken_at is not None for h in candidate}
     if set(of) != set(mine):
         raise DataError("the two targets were not attacked on the same requests", remedy="attack both with the same options")
+    both = {(h.search, h.request.id) for h in baseline if h.attempts} & {(h.search, h.request.id) for h in candidate if h.attempts}
+    if not both:
+        raise DataError(f"{name} asked no request of both targets", remedy="take an attacker that writes messages")
+    candidate = [h for h in candidate if (h.search, h.request.id) in both]
+    of, mine = ({k: v for k, v in broken.items() if k in both} for broken in (of, mine))
     differences = [float(mine[h.search, h.request.id]) - float(of[h.search, h.request.id]) for h in candidate]
     bounds = paired_bounds(differences, [family_of(h.request) for h in candidate])
     n = len(differences)

@@ -10,6 +10,7 @@ from trueline.core.chat import ChatModel, Sampling
 from trueline.core.ports import Grader
 from trueline.evals.redteam.asking import asked
 from trueline.evals.redteam.attempts import Attempted, answered
+from trueline.evals.rows import Breaker
 
 Progress = Callable[[int, int], None]
 
@@ -25,12 +26,12 @@ async def replay(
     progress: Progress | None = None,
 ) -> tuple[Attempted, ...]:
     """One attempt for each given one, in their order. `requests` by id. Raises the model's error when it stays away."""
-    limit, done = asyncio.Semaphore(concurrency), 0
+    limit, breaker, done = asyncio.Semaphore(concurrency), Breaker(), 0
 
     async def one(a: Attempted) -> Attempted:
         nonlocal done
         async with limit:
-            found = await asked(model, grader, requests[a.request], a.messages, sampling)
+            found = await asked(model, grader, requests[a.request], a.messages, sampling, breaker)
         done += 1
         if progress is not None:
             progress(done, len(attempts))

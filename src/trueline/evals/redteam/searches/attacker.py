@@ -41,6 +41,11 @@ def told_back(earlier: Conversation, said: str, seen: Seen) -> Conversation:
     return (*earlier, Message("assistant", said or "(nothing)"), Message("user", back))
 
 
+def _whole(text: str) -> str:
+    """Without halves of characters, which JSON can name and no file can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def written(text: str) -> str:
     """The message in an attacker's answer; "" where there is none."""
     decoder = json.JSONDecoder()
@@ -50,7 +55,7 @@ def written(text: str) -> str:
         except (json.JSONDecodeError, RecursionError):
             continue
         if isinstance(raw, dict) and isinstance(raw.get("message"), str):
-            return str(raw["message"]).strip()[:LONGEST]
+            return _whole(raw["message"]).strip()[:LONGEST]
     return "" if "{" in text else text.strip()[:LONGEST]
 
 
