@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.evals.moody_server import MoodyServer, raw, says
 from tests.evals.test_journal import GRADER, probes
+from tests.models.scripted_server import Answer, ScriptedServer
 from trueline.core.chat import ChatReply, ChatRequest, Sampling, ScriptedChat
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.errors import TruelineError
@@ -68,9 +69,9 @@ def test_money_by_hand_and_money_without_prices() -> None:
     assert "2 requests, 1000000 tokens read, 200000 written, 6.0000 in money" in budget.told()
 
 
-def run(server: MoodyServer, n: int, limits: Limits, journal: Path | None = None) -> tuple[Evaluation, Pacer]:
+def asked_through(url: str, n: int, pacer: Pacer, journal: Path | None = None) -> Evaluation:
     async def go() -> Evaluation:
-        chat = OpenAIChat("m", server.url)
+        chat = OpenAIChat("m", url)
         try:
             return await evaluate(
                 chat, freeze(probes(n)), GRADER, charter="c", sampling=Sampling(max_tokens=9), journal=journal, pacer=pacer
@@ -78,8 +79,12 @@ def run(server: MoodyServer, n: int, limits: Limits, journal: Path | None = None
         finally:
             await chat.close()
 
+    return asyncio.run(go())
+
+
+def run(server: MoodyServer, n: int, limits: Limits, journal: Path | None = None) -> tuple[Evaluation, Pacer]:
     pacer = Pacer(limits)
-    return asyncio.run(go()), pacer
+    return asked_through(server.url, n, pacer, journal), pacer
 
 
 @pytest.mark.parametrize(("caps", "least", "most"), [(Caps(requests=12), 12, 12), (Caps(tokens=150), 5, 15), (Caps(money=1.5e-4, price_in=1, price_out=1), 5, 15)])  # fmt: skip
@@ -103,6 +108,16 @@ def test_tries_that_fail_cost_their_request() -> None:
     with MoodyServer({"q0": [busy]}) as server, pytest.raises(BudgetSpent):
         run(server, 3, Limits(1, caps=Caps(requests=4)))
     assert sum(server.asked.values()) == 4
+
+
+@pytest.mark.parametrize("usage", [{}, {"prompt_tokens": None, "completion_tokens": "3"}, {"total_tokens": 10}])
+def test_a_server_that_counts_nothing_leaves_the_reservation_spent(usage: dict[str, object]) -> None:
+    body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "fine"}}], "usage": usage}
+    pacer = Pacer(Limits(1, caps=Caps(tokens=150)))
+    with ScriptedServer([Answer(body)]) as server, pytest.raises(BudgetSpent):
+        asked_through(server.url, 30, pacer)
+    assert 0 < len(server.asked) < 6, "about 40 tokens are reserved for each"
+    assert 90 < pacer.budget.spent.read + pacer.budget.spent.written <= 150
 
 
 def test_requests_a_second_and_the_cost_are_kept() -> None:

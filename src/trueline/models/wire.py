@@ -22,6 +22,7 @@ from trueline.models.transport import Answered, Broken, Transport
 
 RETRY = frozenset({408, 409, 425, 429, *range(500, 600)}) - {501, 505}  # those two say "never", all other 5xx "not now"
 UNREADABLE_TRIES = 3  # an answer that cannot be read comes from a proxy that starts, or from a wrong address, which stays wrong
+LARGEST_COUNT = 2**31  # a usage beyond it is none
 SILENT_TRIES = 2  # a server that says nothing costs the whole timeout each time
 
 
@@ -194,9 +195,14 @@ def _told(raw: Mapping[str, Any], seconds: float) -> Try:
         return Try(seconds)
     return Try(
         seconds,
-        input_tokens=count_of(usage, "prompt_tokens") or count_of(usage, "input_tokens"),
-        output_tokens=count_of(usage, "completion_tokens") or count_of(usage, "output_tokens"),
+        input_tokens=_counted(usage, "prompt_tokens", "input_tokens"),
+        output_tokens=_counted(usage, "completion_tokens", "output_tokens"),
     )
+
+
+def _counted(usage: Mapping[str, Any], *names: str) -> int | None:
+    """The count under one of these names, None where none of them is a number: a server that says nothing has not said 0."""
+    return max((n for n in map(usage.get, names) if isinstance(n, int) and 0 <= n < LARGEST_COUNT), default=None)
 
 
 def _parsed(text: str) -> object:
@@ -241,7 +247,7 @@ def _error(text: str) -> tuple[str, str, str]:
 def count_of(usage: object, name: str) -> int:
     """A token count out of a usage object, 0 where the server gives none that is a number."""
     found = usage.get(name) if isinstance(usage, Mapping) else None
-    return found if isinstance(found, int) and 0 <= found < 2**31 else 0
+    return found if isinstance(found, int) and 0 <= found < LARGEST_COUNT else 0
 
 
 def key_from(*names: str) -> str | None:
