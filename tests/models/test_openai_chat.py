@@ -64,6 +64,26 @@ def test_the_key_never_stands_in_name_identity_or_error(monkeypatch: pytest.Monk
     assert "sk-secret-1" not in f"{caught.value} {chat.name} {chat.identity()}"
 
 
+KEY = "sk-secret-0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer({"error": {"message": f"{'x' * 140} {KEY}"}}, 401),
+        Answer(f"{'x' * 140} {KEY}", 401),
+        Answer({"error": {"message": "no", "code": f"bad {KEY}", "param": KEY}}, 401),
+        Answer(f"<p>{'x' * 40} {KEY}"),
+    ],
+)
+def test_no_part_of_the_key_is_left_where_a_message_is_cut(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Wire, "_wait", lambda *_: 0.0)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with pytest.raises(ModelError) as caught:
+        one([answer])
+    assert KEY[:8] not in f"{caught.value} {vars(caught.value)}"
+
+
 @pytest.mark.parametrize(
     ("message", "reasoning"),
     [
