@@ -8,6 +8,7 @@ promptfoo 0.121.20; what the file does not say stays empty.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -29,8 +30,8 @@ _ROLES = ("system", "user", "assistant")
 class ScannerFinding:
     """One reply to one prompt. `probe`: the scanner's name for what asked (garak's probe class, promptfoo's plugin or description of the
     test); `said` is the scanner's verdict and `by` the detectors or assertions that gave it; `flagged`: the scanner saw the provider's own
-    filter; `clause` and `near_miss`: what the file or the user's mapping says it tests; `where`: the
-    scanner's own name for this one reply, the same in garak's report and hit log (its line where it has none)."""
+    filter; `clause` and `near_miss`: what the file or the user's mapping says it tests; `where`: the scanner's own name for this one reply, the
+    same in garak's report and hit log; where it has none, the digest of what it holds, and which of those in its file it is."""
 
     scanner: Scanner
     probe: str
@@ -61,7 +62,27 @@ def findings_from(path: Path, clauses: Sequence[tuple[str, str]] = ()) -> tuple[
     found = _read(path)
     if not found:
         raise DataError("no reply stands in this file", remedy="let the scanner run to its end", file=path)
-    return tuple(replace(f, clause=clause_of(f, clauses)) for f in found)
+    return tuple(_named(replace(f, clause=clause_of(f, clauses)) for f in found))
+
+
+def distinct(files: Iterable[Sequence[ScannerFinding]]) -> tuple[ScannerFinding, ...]:
+    """The findings of several files, each once: a report and the hit log of the same run hold the same replies. The first that names one
+    counts."""
+    found: dict[tuple[str, str], ScannerFinding] = {}
+    for findings in files:
+        for f in findings:
+            found.setdefault((f.scanner, f.where), f)
+    return tuple(found.values())
+
+
+def _named(findings: Iterable[ScannerFinding]) -> Iterator[ScannerFinding]:
+    """Gives a name to those that the scanner gave none: a file's name and line would be those of another file too."""
+    seen: Counter[str] = Counter()
+    for f in findings:
+        if not f.where:
+            digest = f.digest()
+            f, seen[digest] = replace(f, where=f"{digest}/{seen[digest]}"), seen[digest] + 1
+        yield f
 
 
 def clause_of(finding: ScannerFinding, clauses: Sequence[tuple[str, str]]) -> str:
@@ -142,7 +163,7 @@ def _garak_report(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> 
         if row.get("entry_type") == "start_run setup" and isinstance(row.get("run.eval_threshold"), int | float):
             threshold = float(row["run.eval_threshold"])
         if row.get("entry_type") == "attempt":
-            attempts[row.get("uuid", line)] = (line, row)
+            attempts[row.get("uuid") or line] = (line, row)
     for line, row in attempts.values():
         outputs = row.get("outputs")
         if not isinstance(outputs, list):
@@ -154,7 +175,8 @@ def _garak_report(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> 
             hits = tuple(sorted(k for k, v in scores.items() if v >= threshold))
             said: Said = "unscored" if reply is None or not scores else "failed" if hits else "passed"
             by = hits or tuple(sorted(scores))
-            yield ScannerFinding("garak", str(row.get("probe_classname", "")), asked, reply or "", said, by, f"{row.get('uuid', line)}/{n}")
+            where = f"{row['uuid']}/{n}" if row.get("uuid") else ""
+            yield ScannerFinding("garak", str(row.get("probe_classname", "")), asked, reply or "", said, by, where)
 
 
 def _garak_hits(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> Iterator[ScannerFinding]:
@@ -210,7 +232,7 @@ def _promptfoo(rows: Iterable[tuple[int, Mapping[str, Any]]], path: Path) -> Ite
             reply,
             said,
             tuple(sorted(failing or {k for k, _ in kinds})),
-            str(row.get("id") or f"{path.name}:{line}"),
+            str(row.get("id") or ""),
             flagged,
             str(about.get("clause") or ""),
             about.get("kind") == "near_miss",
