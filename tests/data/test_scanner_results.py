@@ -171,3 +171,36 @@ def test_replies_without_a_name_are_told_apart_by_what_they_hold(tmp_path: Path)
     nameless = {k: v for k, v in attempt(2, "", ["Yes"], {"d": [1.0]}).items() if k != "uuid"}
     garak = [findings_from(write(tmp_path / f"{r}.jsonl", [{**nameless, "outputs": [r]}])) for r in ("Yes", "Sure")]
     assert [f.reply for f in distinct(garak)] == ["Yes", "Sure"]
+
+
+HIT = {"prompt": ASK, "output": "Yes", "attempt_id": "a", "attempt_idx": 0, "probe": "dan.X", "detector": "d"}
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (result(metadata=["a"]), "metadata is no object"),
+        (result(testCase={"metadata": "text"}), "metadata is no object"),
+        (result(gradingResult={"componentResults": 3}), "componentResults no list"),
+        (attempt(2, ["a"], ["Yes"], {}), "uuid is no name"),  # type: ignore[arg-type]
+        ({**HIT, "attempt_id": ["a"]}, "attempt_id is no name"),
+        ({**HIT, "attempt_idx": {}}, "attempt_idx is no name"),
+    ],
+)
+def test_a_damaged_row_is_named_by_its_line(tmp_path: Path, row: dict[str, Any], told: str) -> None:
+    with pytest.raises(DataError, match=rf"x\.jsonl:1: .*{told}"):
+        findings_from(write(tmp_path / "x.jsonl", [row]))
+
+
+def test_brackets_without_end_are_a_text_and_a_number_without_end_is_no_score(tmp_path: Path) -> None:
+    deep = "[" * 100_000
+    assert findings_from(write(tmp_path / "x.jsonl", [result(prompt={"raw": deep})]))[0].messages == (Message("user", deep),)
+    rows = [{**setup(0.5), "run.eval_threshold": 10**400}, attempt(2, "a", ["Yes", "No"], {"d": [10**400, 0.5]})]
+    assert [f.said for f in findings_from(write(tmp_path / "y.jsonl", rows))] == ["unscored", "failed"]
+
+
+def test_hits_that_do_not_say_of_which_reply_they_are_stay_apart(tmp_path: Path) -> None:
+    rows = [{**HIT, "attempt_id": None, "output": r} for r in ("One", "Two", "Two")] + [{**HIT, "attempt_idx": None}]
+    found = findings_from(write(tmp_path / "x.jsonl", rows))
+    assert [f.reply for f in found] == ["One", "Two", "Two", "Yes"]
+    assert len({f.where for f in found}) == 4

@@ -120,6 +120,22 @@ def _damaged(path: Path, line: int, what: str) -> DataError:
     return DataError(f"{what} in a result", remedy="take the file as the scanner wrote it", file=path, line=line)
 
 
+def _name(row: Mapping[str, Any], key: str, path: Path, line: int) -> str:
+    """The scanner's own name under this key, "" where it gave none."""
+    found = row.get(key)
+    if not isinstance(found, str | int | None):
+        raise _damaged(path, line, f"{key} is no name")
+    return "" if found is None else str(found)
+
+
+def _float(raw: object) -> float | None:
+    """A number that a float can hold, or None."""
+    try:
+        return float(raw) if isinstance(raw, int | float) else None
+    except OverflowError:
+        return None
+
+
 def _words(raw: object) -> str | None:
     """Text of a garak message: a string, or an object with `text`; None where the generator gave nothing."""
     text = raw.get("text") if isinstance(raw, Mapping) else raw
@@ -152,19 +168,21 @@ def _scores(row: Mapping[str, Any], index: int) -> dict[str, float]:
     results = row.get("detector_results")
     results = results if isinstance(results, Mapping) else {}
     found = {str(k): v[index] for k, v in results.items() if isinstance(v, list) and index < len(v)}
-    return {k: float(v) for k, v in found.items() if isinstance(v, int | float)}
+    return {k: score for k, v in found.items() if (score := _float(v)) is not None}
 
 
 def _garak_report(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> Iterator[ScannerFinding]:
     """Attempts. Each stands twice, without and with its detectors' scores: the last counts. A score at the threshold or above is a hit;
     garak 0.17 does not write its threshold, and its default is taken."""
-    threshold, attempts = 0.5, {}
+    threshold: float | None = None
+    attempts: dict[str | int, tuple[int, str, Mapping[str, Any]]] = {}
     for line, row in rows:
-        if row.get("entry_type") == "start_run setup" and isinstance(row.get("run.eval_threshold"), int | float):
-            threshold = float(row["run.eval_threshold"])
+        if row.get("entry_type") == "start_run setup":
+            threshold = _float(row.get("run.eval_threshold"))
         if row.get("entry_type") == "attempt":
-            attempts[row.get("uuid") or line] = (line, row)
-    for line, row in attempts.values():
+            name = _name(row, "uuid", path, line)
+            attempts[name or line] = (line, name, row)
+    for line, name, row in attempts.values():
         outputs = row.get("outputs")
         if not isinstance(outputs, list):
             raise _damaged(path, line, "outputs are not a list")
@@ -172,25 +190,26 @@ def _garak_report(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> 
             asked, scores, reply = _asked(row, n, len(outputs)), _scores(row, n), _words(output)
             if not asked:
                 continue  # a picture or a sound: there is nothing to read
-            hits = tuple(sorted(k for k, v in scores.items() if v >= threshold))
+            hits = tuple(sorted(k for k, v in scores.items() if v >= (0.5 if threshold is None else threshold)))
             said: Said = "unscored" if reply is None or not scores else "failed" if hits else "passed"
             by = hits or tuple(sorted(scores))
-            where = f"{row['uuid']}/{n}" if row.get("uuid") else ""
+            where = f"{name}/{n}" if name else ""
             yield ScannerFinding("garak", str(row.get("probe_classname", "")), asked, reply or "", said, by, where)
 
 
 def _garak_hits(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> Iterator[ScannerFinding]:
-    """Hits, one a detector: those of one reply are one finding."""
-    hits: dict[tuple[Any, Any], ScannerFinding] = {}
+    """Hits, one a detector: those of one reply are one finding, where the attempt and the number of the reply say which it is."""
+    hits: dict[str | int, ScannerFinding] = {}
     for line, row in rows:
         asked, reply = _talk(row.get("prompt")), _words(row.get("output"))
         if reply is None or "detector" not in row:
             raise _damaged(path, line, "no output or no detector")
-        key, by = (row.get("attempt_id"), row.get("attempt_idx")), str(row["detector"])
-        if key in hits:
-            hits[key] = replace(hits[key], by=tuple(sorted({*hits[key].by, by})))
+        attempt, index, by = _name(row, "attempt_id", path, line), _name(row, "attempt_idx", path, line), str(row["detector"])
+        where = f"{attempt}/{index}" if attempt and index else ""
+        if where in hits:
+            hits[where] = replace(hits[where], by=tuple(sorted({*hits[where].by, by})))
         elif asked:
-            hits[key] = ScannerFinding("garak", str(row.get("probe", "")), asked, reply, "failed", (by,), f"{key[0]}/{key[1]}")
+            hits[where or line] = ScannerFinding("garak", str(row.get("probe", "")), asked, reply, "failed", (by,), where)
     yield from hits.values()
 
 
@@ -206,7 +225,7 @@ def _prompt(raw: str) -> tuple[Message, ...]:
     """promptfoo's rendered prompt: a text, or a JSON list of messages."""
     try:
         return messages_from(json.loads(raw)) if raw.lstrip().startswith("[") else (Message("user", raw),)
-    except ValueError:  # a text that only begins like a list
+    except (ValueError, RecursionError):  # a text that only begins like a list
         return (Message("user", raw),)
 
 
@@ -219,10 +238,13 @@ def _promptfoo(rows: Iterable[tuple[int, Mapping[str, Any]]], path: Path) -> Ite
         output = _at(row, "response", "output")
         reply = output if isinstance(output, str) else "" if output is None else json.dumps(output, ensure_ascii=False)
         parts = _at(row, "gradingResult", "componentResults") or []
+        told = (_at(row, "testCase", "metadata") or {}, row.get("metadata") or {})
+        if not isinstance(parts, list) or not all(isinstance(t, Mapping) for t in told):
+            raise _damaged(path, line, "metadata is no object, or componentResults no list")
         kinds = [(str(_at(p, "assertion", "type") or "assertion"), bool(p.get("pass"))) for p in parts if isinstance(p, Mapping)]
         said: Said = "unscored" if output is None or row.get("failureReason") == 2 else "passed" if row["success"] else "failed"
         failing = {k for k, passed in kinds if not passed}
-        about = {**(_at(row, "testCase", "metadata") or {}), **(row.get("metadata") or {})}
+        about = {**told[0], **told[1]}
         name = about.get("pluginId") or _at(row, "testCase", "description") or f"test {row.get('testIdx', line)}"
         flagged = bool(_at(row, "response", "guardrails", "flagged")) or _at(row, "response", "finishReason") == "content_filter"
         yield ScannerFinding(
