@@ -59,3 +59,12 @@ def test_two_files_of_one_name_are_both_read(tmp_path: Path, capsys: pytest.Capt
     files = [str(tmp_path / folder / "results.json") for folder in "ab"]
     assert run(["incidents", "import", *files, "-c", "bundled:harbor_bank", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["replies"] == 2
+
+
+def test_half_a_character_in_a_reply_or_in_a_prompt_is_replaced(tmp_path: Path) -> None:
+    half = result(response={"output": "cut \ud800"}, prompt={"raw": r'[{"role": "user", "content": "odd \ud800"}]'})
+    (tmp_path / "results.json").write_text(json.dumps({"results": [half]}))
+    out = tmp_path / "out.jsonl"
+    assert run(["incidents", "import", str(tmp_path / "results.json"), "-c", "bundled:harbor_bank", "--out", str(out)]) == 0
+    row = json.loads(out.read_text(encoding="utf-8"))
+    assert (row["reply"], row["messages"][0]["content"]) == ("cut \ufffd", "odd \ufffd")

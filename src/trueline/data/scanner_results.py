@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message, messages_from
+from trueline.core.halves import whole
 from trueline.data.jsonl import read_jsonl
 from trueline.errors import DataError
 
@@ -104,7 +105,7 @@ def _read(path: Path) -> list[ScannerFinding]:
 def _whole(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """The results of promptfoo's JSON, numbered from 1."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = whole(json.loads(path.read_text(encoding="utf-8")))
     except OSError as e:
         raise DataError(f"cannot read this file ({e.strerror})", remedy="give a result file", file=path) from None
     except (ValueError, RecursionError):
@@ -224,7 +225,7 @@ def _at(row: Mapping[str, Any], *keys: str) -> Any:
 def _prompt(raw: str) -> tuple[Message, ...]:
     """promptfoo's rendered prompt: a text, or a JSON list of messages."""
     try:
-        return messages_from(json.loads(raw)) if raw.lstrip().startswith("[") else (Message("user", raw),)
+        return messages_from(whole(json.loads(raw))) if raw.lstrip().startswith("[") else (Message("user", raw),)
     except (ValueError, RecursionError):  # a text that only begins like a list
         return (Message("user", raw),)
 

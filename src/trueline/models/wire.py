@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trueline.core.halves import whole
 from trueline.errors import ModelError, ModelUnavailable
 from trueline.models.pace import Try, pace
 from trueline.models.rate_headers import asked_to_wait, used_up
@@ -224,18 +225,9 @@ def _parsed(text: str) -> object:
     """JSON, or None for what is none: broken, nested beyond reason, or numbers of thousands of digits."""
     try:
         found: object = json.loads(text)
+        return whole(found) if "\\ud" in text.lower() else found
     except (ValueError, RecursionError):
         return None
-    return _whole(found) if "\\ud" in text.lower() else found
-
-
-def _whole(value: object) -> object:
-    """The same without halves of characters: a server that cuts a reply at a token may leave one, and no file can hold it."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_whole(v) for v in value]
-    return {str(_whole(k)): _whole(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _error(text: str) -> tuple[str, str, str]:
