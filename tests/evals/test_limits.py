@@ -14,8 +14,9 @@ from tests.evals.test_journal import GRADER, probes
 from tests.models.scripted_server import Answer, ScriptedServer
 from trueline.core.chat import ChatReply, ChatRequest, Sampling, ScriptedChat
 from trueline.core.evaluations import Evaluation, GradedReply
-from trueline.errors import TruelineError
+from trueline.errors import DataError, TruelineError
 from trueline.evals.budget import Budget, BudgetSpent, Caps, Spent
+from trueline.evals.journal import rows_in
 from trueline.evals.order import Early, cluster_of, families
 from trueline.evals.pacing import Limits, Pacer
 from trueline.evals.rates import Rate
@@ -118,6 +119,42 @@ def test_a_server_that_counts_nothing_leaves_the_reservation_spent(usage: dict[s
         asked_through(server.url, 30, pacer)
     assert 0 < len(server.asked) < 6, "about 40 tokens are reserved for each"
     assert 90 < pacer.budget.spent.read + pacer.budget.spent.written <= 150
+
+
+def test_what_was_spent_is_the_runs_also_where_the_server_counts_nothing(tmp_path: Path) -> None:
+    body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "fine"}}]}
+    with ScriptedServer([Answer(body)]) as server:
+        for _ in range(3):
+            with pytest.raises(BudgetSpent, match="the budget of tokens is spent"):
+                asked_through(server.url, 30, pacer := Pacer(Limits(1, caps=Caps(tokens=150))), tmp_path / "j")
+            assert pacer.report()["tokens_read"] > 90
+        asked = len(server.asked)
+        found = asked_through(server.url, 30, pacer := Pacer(Limits(1)), tmp_path / "j")
+        assert len(server.asked) == 30
+    assert 0 < asked < 6
+    assert (len(found.rows), pacer.budget.spent.requests, rows_in(tmp_path / "j")) == (30, 30, 30)
+
+
+def test_tries_that_fail_stay_spent_when_the_command_is_given_again(tmp_path: Path) -> None:
+    busy = says(raw(b"{}", "503 Service Unavailable", retry_after="0"))
+    with MoodyServer({"q0": [busy]}) as server:
+        for _ in range(2):
+            with pytest.raises(BudgetSpent):
+                run(server, 3, Limits(1, caps=Caps(requests=4)), tmp_path / "j")
+        assert sum(server.asked.values()) == 4
+    with ScriptedServer([Answer({"error": {"message": "too long"}}, 400)]) as refusing:
+        for _ in range(2):  # no row is worth keeping, and every request is paid for
+            with pytest.raises(TruelineError):
+                asked_through(refusing.url, 3, Pacer(Limits(1, caps=Caps(requests=3))), tmp_path / "k")
+        assert len(refusing.asked) == 3
+
+
+def test_a_spoilt_cost_is_named_by_its_line(tmp_path: Path) -> None:
+    with MoodyServer() as server:
+        run(server, 1, Limits(1), tmp_path / "j")
+        (tmp_path / "j").write_text((tmp_path / "j").read_text() + '{"spent": [1, -2, 3]}\n')
+        with pytest.raises(DataError, match=r"j:\d+: spent must be three counts"):
+            run(server, 1, Limits(1), tmp_path / "j")
 
 
 def test_requests_a_second_and_the_cost_are_kept() -> None:
