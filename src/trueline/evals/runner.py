@@ -18,7 +18,7 @@ from trueline.charter.digests import digest_of
 from trueline.charter.probes import Probe
 from trueline.core.chat import ChatModel, ChatReply, ChatRequest, Sampling
 from trueline.core.clock import iso, utc_now
-from trueline.core.evaluations import Evaluation, GradedReply
+from trueline.core.evaluations import Evaluation
 from trueline.core.ports import Grader
 from trueline.core.records import Grade
 from trueline.errors import ModelError
