@@ -121,6 +121,22 @@ def test_a_server_that_counts_nothing_leaves_the_reservation_spent(usage: dict[s
     assert 90 < pacer.budget.spent.read + pacer.budget.spent.written <= 150
 
 
+def test_a_count_beyond_all_reason_makes_no_request_wait_for_days() -> None:
+    async def go() -> None:
+        for _ in range(3):
+            clock[0] += sum(waits[-1:])
+            turn = await pacer.before(100, 9)
+            pacer.after(100, turn, Try(0.1, input_tokens=2**31 - 1, output_tokens=2**31 - 1))
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    clock, waits = [0.0], list[float]()
+    pacer = Pacer(Limits(1, max_tpm=6000), now=lambda: clock[0], sleep=sleep)
+    asyncio.run(go())
+    assert waits == [pytest.approx(60), pytest.approx(60)], "a minute's tokens at most, and not more by what was learnt of the share"
+
+
 def test_what_was_spent_is_the_runs_also_where_the_server_counts_nothing(tmp_path: Path) -> None:
     body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "fine"}}]}
     with ScriptedServer([Answer(body)]) as server:
