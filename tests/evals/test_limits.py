@@ -104,6 +104,14 @@ def test_a_budget_stops_a_run_before_it_is_exceeded_and_a_larger_one_goes_on(cap
     assert set(server.answered.values()) == {1}
 
 
+@pytest.mark.parametrize(("n", "each"), [(3, [1, 1, 1, 0]), (4, [1, 1, 1, 1]), (10, [3, 3, 2, 2])])
+def test_workers_keep_to_a_budget_together(n: int, each: list[int]) -> None:
+    limits = Limits(caps=Caps(requests=n, tokens=n))
+    shares = [limits.shared(4, i).caps for i in range(4)]
+    assert [c.requests for c in shares] == [c.tokens for c in shares] == each
+    assert Limits().shared(4, 3).caps == Caps()
+
+
 def test_tries_that_fail_cost_their_request() -> None:
     busy = says(raw(b"{}", "503 Service Unavailable", retry_after="0"))
     with MoodyServer({"q0": [busy]}) as server, pytest.raises(BudgetSpent):

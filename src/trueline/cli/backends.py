@@ -133,7 +133,8 @@ def _gathered(recipe: Recipe, dealt: Sequence[Share], folder: Path, limits: Limi
 
     actor = ray.remote(num_cpus=CPU_A_WORKER)(Worker)
     actors = [actor.remote() for _ in dealt]
-    waiting = [a.work.remote(recipe, share, folder.resolve(), limits.shared(len(dealt))) for a, share in zip(actors, dealt, strict=True)]
+    own = [limits.shared(len(dealt), i) for i in range(len(dealt))]
+    waiting = [a.work.remote(recipe, share, folder.resolve(), few) for a, share, few in zip(actors, dealt, own, strict=True)]
     order = list(waiting)
     try:
         while waiting:

@@ -28,12 +28,12 @@ class Limits:
     timeout: float | None = None
     caps: Caps = field(default_factory=Caps)
 
-    def shared(self, workers: int) -> Limits:
-        """The same for one of so many workers: together they keep to it."""
+    def shared(self, workers: int, number: int = 0) -> Limits:
+        """The same for worker `number` (from 0) of so many: together they keep to it, but each may have one request under way."""
         c = self.caps
         caps = Caps(
-            c.requests and max(1, c.requests // workers),
-            c.tokens and c.tokens // workers,
+            c.requests and (c.requests + workers - 1 - number) // workers,
+            c.tokens and (c.tokens + workers - 1 - number) // workers,
             c.money and c.money / workers,
             c.price_in,
             c.price_out,
