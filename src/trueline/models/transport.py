@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import string
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -45,13 +46,23 @@ class Answered:
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for this address, or None."""
+    """The proxy that the environment names for this address, or None. Raises `ModelError` for one that is no HTTP proxy."""
     parts = urlsplit(url)
     found = getproxies()
     proxy = found.get(parts.scheme) or found.get("all")
-    if not proxy or not parts.hostname or proxy_bypass(parts.hostname):
+    if not proxy or not parts.hostname or proxy_bypass(parts.hostname) or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        named = urlsplit(proxy)
+        usable = named.scheme in ("http", "https") and bool(named.hostname) and named.port != 0 and not set(proxy) & set(string.whitespace)
+        shown = f"{named.scheme}://{named.netloc.rpartition('@')[2]}"
+    except ValueError:  # a port that is none, a bracket left open
+        usable, shown = False, proxy.rpartition("@")[2]
+    if not usable:  # spoken to in HTTP, a proxy of another kind would read the key
+        remedy = "set HTTPS_PROXY, HTTP_PROXY or ALL_PROXY to http://HOST:PORT, or name the target's host in NO_PROXY"
+        raise ModelError(f"the environment names the proxy {shown}, which is no HTTP proxy", remedy=remedy)
+    return proxy
 
 
 def trusted() -> ssl.SSLContext:
