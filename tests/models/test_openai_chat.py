@@ -1,6 +1,7 @@
 """The OpenAI-compatible adapter against a real HTTP server that misbehaves in every way seen in the field."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -324,3 +325,14 @@ def test_a_server_without_a_system_role_gets_the_prompt_in_the_first_turn_and_sa
 def test_an_error_about_something_else_does_not_move_the_prompt() -> None:
     with pytest.raises(ModelError, match="context"), ScriptedServer([Answer({"error": {"message": "context too long"}}, 400)]) as server:
         talk(server, lambda c: c.reply(ASK))
+
+
+def test_a_client_of_one_loop_after_the_other_leaves_no_session_open(caplog: pytest.LogCaptureFixture) -> None:
+    with ScriptedServer([completion("Hi.")]) as server:
+        chat = OpenAIChat("m", f"{server.url}/v1")
+        for _ in range(3):
+            assert asyncio.run(chat.reply(ASK)).text == "Hi."
+        asyncio.run(chat.close())
+        del chat
+        gc.collect()
+    assert "Unclosed" not in caplog.text

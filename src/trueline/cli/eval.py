@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trueline.cli.guarding import Measured
     from trueline.cli.project import Project
     from trueline.core.evaluations import Evaluation
+    from trueline.core.ports import Grader
     from trueline.evals.pacing import Limits
     from trueline.evals.suites import Suite
 
@@ -93,10 +94,13 @@ def command(
         found = _on_ray(recipe, project, suite, folder, bounds, workers, asked)
     else:
         grader = open_grader(judge, judge_labels, grader_error, project, suite, folder)
-        found = run_suite(
-            asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, order=random_order, target=target, grader=grader,
-            trained_on=asked.trained_on, shown=asked.shown,
-        )  # fmt: skip
+        try:
+            found = run_suite(
+                asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, order=random_order, target=target, grader=grader,
+                trained_on=asked.trained_on, shown=asked.shown,
+            )  # fmt: skip
+        finally:
+            _close(grader)
     notes = (*notes_of(opened), *asked.notes)
     if as_json:
         head = {"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes}
@@ -108,6 +112,18 @@ def command(
         print_summary(found, folder)
         print_families({**families(project, suite, found), **told})
     return 0
+
+
+def _close(grader: Grader | None) -> None:
+    """Closes the judge, if one grades."""
+    import asyncio
+
+    from trueline.evals.graders.calibrated import CalibratedGrader
+    from trueline.evals.graders.judge import JudgeGrader
+
+    grader = grader.inner if isinstance(grader, CalibratedGrader) else grader
+    if isinstance(grader, JudgeGrader):
+        asyncio.run(grader.close())
 
 
 def _on_ray(recipe: Recipe, project: Project, suite: Suite, folder: Path, limits: Limits, workers: int, asked: Measured) -> Evaluation:

@@ -86,17 +86,20 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._proxy: str | None = None
 
-    def _open(self) -> aiohttp.ClientSession:
+    async def _open(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if self._session is None or self._loop is not loop or self._session.closed:
             import aiohttp
 
+            old, of, proxy = self._session, self._loop, proxy_for(self._base)
             context = trusted() if self._base.startswith("https:") else False
             connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS, ssl=context, keepalive_timeout=30)
-            self._session = aiohttp.ClientSession(
+            self._session = session = aiohttp.ClientSession(
                 connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, raise_for_status=False
             )
-            self._loop, self._proxy = loop, proxy_for(self._base)
+            self._loop, self._proxy = loop, proxy
+            await _let_go(old, of)
+            return session
         return self._session
 
     async def post(self, path: str, body: bytes, timeout: float) -> Answered:
@@ -105,7 +108,7 @@ class Transport:
 
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT)
         async with _broken(self._base, timeout):
-            session = self._open()
+            session = await self._open()
             async with session.post(self._base + path, data=body, timeout=limits, allow_redirects=False, proxy=self._proxy) as response:
                 raw = await _body(response)
                 return Answered(response.status, response.headers, raw.decode("utf-8", "replace"))
@@ -118,15 +121,24 @@ class Transport:
 
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=silence)
         async with _broken(self._base, silence):
-            session = self._open()
+            session = await self._open()
             async with session.post(self._base + path, data=body, timeout=limits, allow_redirects=False, proxy=self._proxy) as response:
                 yield Streamed(response)
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._session is not None and self._loop is asyncio.get_running_loop():
-            await self._session.close()
-        self._session = None
+        old, self._session = self._session, None
+        await _let_go(old, self._loop)
+
+
+async def _let_go(session: aiohttp.ClientSession | None, loop: asyncio.AbstractEventLoop | None) -> None:
+    """Closes a session on the loop that it belongs to; where that one has ended, nothing is left to wait for."""
+    if session is None or loop is None:
+        return
+    if loop is asyncio.get_running_loop() or loop.is_closed():
+        await session.close()
+    else:
+        asyncio.run_coroutine_threadsafe(session.close(), loop)
 
 
 class Streamed:
