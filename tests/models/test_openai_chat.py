@@ -1,6 +1,7 @@
 """The OpenAI-compatible adapter against a real HTTP server that misbehaves in every way seen in the field."""
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -336,3 +337,28 @@ def test_a_client_of_one_loop_after_the_other_leaves_no_session_open(caplog: pyt
         del chat
         gc.collect()
     assert "Unclosed" not in caplog.text
+
+
+def test_a_stream_of_nothing_but_comments_ends() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b": keepalive\n\n")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    async def go() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        wire = Wire(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {}, timeout=0.2)
+        try:
+            async with asyncio.timeout(5):
+                async for _ in wire.events("/x", {}):
+                    pass
+        finally:
+            await wire.close()
+            server.close()
+
+    with pytest.raises(ModelUnavailable, match=r"broke off the stream \(no data within 0\.2 s\)"):
+        asyncio.run(go())

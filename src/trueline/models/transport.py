@@ -11,6 +11,7 @@ import asyncio
 import os
 import ssl
 import string
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -116,14 +117,15 @@ class Transport:
 
     @asynccontextmanager
     async def stream(self, path: str, body: bytes, silence: float) -> AsyncIterator[Streamed]:
-        """An answer as it comes; at most `silence` seconds between two pieces. Raises as `post`, also while it is read."""
+        """An answer as it comes; at most `silence` seconds between two pieces, and twice that between two lines of data: comments that keep the
+        connection alive are none. Raises as `post`, also while it is read."""
         import aiohttp
 
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=silence)
         async with _broken(self._base, silence):
             session = await self._open()
             async with session.post(self._base + path, data=body, timeout=limits, allow_redirects=False, proxy=self._proxy) as response:
-                yield Streamed(response)
+                yield Streamed(response, silence)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -144,8 +146,8 @@ async def _let_go(session: aiohttp.ClientSession | None, loop: asyncio.AbstractE
 class Streamed:
     """An answer that is still coming."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
+    def __init__(self, response: aiohttp.ClientResponse, silence: float) -> None:
+        self._response, self._silence = response, silence
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -156,13 +158,18 @@ class Streamed:
     async def lines(self) -> AsyncIterator[str]:
         """The lines of an event stream. Only \\n and \\r end a line there, not U+2028 and the like, which may stand in a JSON string as
         they are. Bytes that are no UTF-8 are replaced."""
-        held = b""
+        held, heard = b"", time.monotonic()
         async for part in self._response.content.iter_any():
             *whole, held = (held + part).replace(b"\r", b"\n").split(b"\n")
             if len(held) > LARGEST:
                 raise Broken("an answer beyond all size", again=False)
+            data = any(line and not line.startswith(b":") for line in whole)
+            if not data and time.monotonic() - heard > self._silence:
+                raise Broken(f"no data within {self._silence:g} s")
             for line in whole:
                 yield line.decode("utf-8", "replace")
+            if data:  # now, not before: whoever reads may take its time
+                heard = time.monotonic()
         yield held.decode("utf-8", "replace")
 
 
