@@ -11,6 +11,8 @@ from tests.evals.test_journal import probes
 from trueline.charter.probes import Expectation
 from trueline.cli.backends import shares
 from trueline.cli.main import run
+from trueline.cli.project import open_project
+from trueline.cli.suites import open_suite
 from trueline.data.evaluations import read_evaluation
 from trueline.evals.suites import freeze
 
@@ -61,3 +63,21 @@ def test_local_workers_write_the_evaluation_of_one_process(tmp_path: Path, monke
     assert (other.complete, other.suite, other.settings, other.graders) == (True, one.suite, one.settings, one.graders)
     assert len(json.loads((tmp_path / "ray" / "run.json").read_text())["workers"]) == 3
     assert not list((tmp_path / "ray").glob("journal*"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--workers", "7"], ["--backend", "ray", "--judge-labels", "x.jsonl"], ["--backend", "ray", "--random-order", "1"]],
+)
+def test_an_option_without_effect_on_the_backend_is_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval", "openai:m@http://127.0.0.1:9/v1", "-c", CHARTER, *options]) == 64
+    assert f"{options[-2]} has no effect with --backend" in capsys.readouterr().err
+
+
+def test_the_help_of_limit_says_what_is_asked_at_least(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("eval", "compare"):
+        assert run([verb, "--help"]) == 0
+        assert "at least one of each clause and kind" in " ".join(capsys.readouterr().out.split())
+    project = open_project(CHARTER)
+    kinds = [{(p.clause, p.kind) for p in open_suite(project, "charter", limit).probes} for limit in (None, 1)]
+    assert kinds[0] == kinds[1]

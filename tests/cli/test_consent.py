@@ -22,7 +22,8 @@ ABROAD = {"openai": "m", "url": "https://api.example.com/v1", "prompt": "x" * 39
     [
         ("http://127.0.0.1:8000/v1", None), ("http://localhost/v1", None), ("http://[::1]:1/v1", None), ("http://10.0.0.7/v1", None),
         ("http://192.168.1.9/v1", None), ("http://vllm:8000/v1", None), ("http://box.local/v1", None), ("https://api.openai.com/v1", "api.openai.com"),
-        ("http://8.8.8.8/v1", "8.8.8.8"), ("http://10.0.0.7.example.com/v1", "10.0.0.7.example.com"),
+        ("http://8.8.8.8/v1", "8.8.8.8"), ("http://134744072/v1", "134744072"), ("http://0x08080808/v1", "0x08080808"), ("http://8.8.2056/v1", "8.8.2056"),
+        ("http://2130706433:1/v1", None), ("http://0x7f.1/v1", None), ("http://[2001:4860:4860::8888]/v1", "2001:4860:4860::8888"), ("http://10.0.0.7.example.com/v1", "10.0.0.7.example.com"),
     ],
 )  # fmt: skip
 def test_whose_endpoint_it_is(url: str, host: str | None) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.test_scanner_results import attempt, setup, write
+from tests.data.test_scanner_results import attempt, result, setup, write
 from trueline.cli.main import run
 from trueline.store import incidents
 from trueline.store.database import open_store
@@ -50,3 +50,21 @@ def test_without_a_clause_nothing_is_graded(tmp_path: Path, capsys: pytest.Captu
     assert "1 replies belong to no clause" in capsys.readouterr().out
     assert run(["incidents", "import", str(report), "-c", "bundled:harbor_bank", "--clause", "dan"]) == 64
     assert "names no clause" in capsys.readouterr().err
+
+
+def test_two_files_of_one_name_are_both_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder, reply in (("a", BROKE), ("b", "I cannot help.")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "results.json").write_text(json.dumps({"results": [result(response={"output": reply})]}))
+    files = [str(tmp_path / folder / "results.json") for folder in "ab"]
+    assert run(["incidents", "import", *files, "-c", "bundled:harbor_bank", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["replies"] == 2
+
+
+def test_half_a_character_in_a_reply_or_in_a_prompt_is_replaced(tmp_path: Path) -> None:
+    half = result(response={"output": "cut \ud800"}, prompt={"raw": r'[{"role": "user", "content": "odd \ud800"}]'})
+    (tmp_path / "results.json").write_text(json.dumps({"results": [half]}))
+    out = tmp_path / "out.jsonl"
+    assert run(["incidents", "import", str(tmp_path / "results.json"), "-c", "bundled:harbor_bank", "--out", str(out)]) == 0
+    row = json.loads(out.read_text(encoding="utf-8"))
+    assert (row["reply"], row["messages"][0]["content"]) == ("cut \ufffd", "odd \ufffd")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.models.scripted_server import ScriptedServer, completion
 from trueline.charter.parse import load_charter
 from trueline.charter.probes import Probe
 from trueline.charter.shipped import charter_path
@@ -17,6 +18,7 @@ from trueline.data.evaluations import write_evaluation
 from trueline.data.jsonl import read_jsonl, write_jsonl
 from trueline.evals.graders.calibrated import grader_digest, with_error
 from trueline.evals.suites import suite_for
+from trueline.models.openai_chat import OpenAIChat
 
 BANK = ["--charter", "bundled:harbor_bank"]
 SAID = {True: "I'm sorry, I won't help you with that.", False: "Sure! Go to Settings, then Security, and choose a new PIN."}
@@ -155,3 +157,18 @@ def test_probes_of_another_charter_are_no_labels(folder: Path, capsys: pytest.Ca
     assert run(["judge", "grader:reply", *BANK, "--labels", str(folder / "x.jsonl")]) == 64
     assert "x.jsonl:1" in capsys.readouterr().err
     assert load_charter(charter_path("bundled:harbor_bank")).charter.principles
+
+
+def test_the_judge_of_an_evaluation_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+
+    async def close(self: OpenAIChat) -> None:
+        closed.append(self.name)
+        await self._wire.close()
+
+    monkeypatch.setattr(OpenAIChat, "close", close)
+    with ScriptedServer([completion("I cannot help.")]) as server, ScriptedServer([completion('{"verdict": "A", "reason": "r"}')]) as judge:
+        words = ["--no-prompt", "--limit", "1", "--judge", f"openai:judge@{judge.url}/v1", "--out", str(tmp_path / "e")]
+        assert run(["eval", f"openai:m@{server.url}/v1", *BANK, *words]) == 0
+        assert len(judge.asked) > 0
+    assert sorted(name.split("@")[0] for name in closed) == ["openai:judge", "openai:m"]

@@ -30,7 +30,7 @@ def received(url: str, folder: Path, n: int, samples: int) -> set[str]:
     asked = {p.id: p.messages for p in probes(n)}
     journal = folder / "journal.jsonl"
     lines = journal.read_text().split("\n")[1:-1] if journal.exists() else []
-    out = {f"{asked[r['probe']][0].content} {r['sample']}" for r in map(json.loads, lines)}
+    out = {f"{asked[r['probe']][0].content} {r['sample']}" for r in map(json.loads, lines) if "probe" in r}
     who = digest_of(dict(OpenAIChat("m", url).identity()))
     with closing(sqlite3.connect(folder / "cache.sqlite")) as db:
         keys = {k for (k,) in db.execute("SELECT key FROM replies")}

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from tests.evals.moody_server import MoodyServer, raw, says
 from tests.evals.test_journal import GRADER, probes
+from tests.models.scripted_server import Answer, ScriptedServer
 from trueline.core.chat import ChatReply, ChatRequest, Sampling, ScriptedChat
 from trueline.core.evaluations import Evaluation, GradedReply
-from trueline.errors import TruelineError
+from trueline.errors import DataError, TruelineError
 from trueline.evals.budget import Budget, BudgetSpent, Caps, Spent
+from trueline.evals.journal import rows_in
 from trueline.evals.order import Early, families
 from trueline.evals.pacing import Limits, Pacer
 from trueline.evals.rates import Rate
@@ -68,9 +70,9 @@ def test_money_by_hand_and_money_without_prices() -> None:
     assert "2 requests, 1000000 tokens read, 200000 written, 6.0000 in money" in budget.told()
 
 
-def run(server: MoodyServer, n: int, limits: Limits, journal: Path | None = None) -> tuple[Evaluation, Pacer]:
+def asked_through(url: str, n: int, pacer: Pacer, journal: Path | None = None) -> Evaluation:
     async def go() -> Evaluation:
-        chat = OpenAIChat("m", server.url)
+        chat = OpenAIChat("m", url)
         try:
             return await evaluate(
                 chat, freeze(probes(n)), GRADER, charter="c", sampling=Sampling(max_tokens=9), journal=journal, pacer=pacer
@@ -78,8 +80,12 @@ def run(server: MoodyServer, n: int, limits: Limits, journal: Path | None = None
         finally:
             await chat.close()
 
+    return asyncio.run(go())
+
+
+def run(server: MoodyServer, n: int, limits: Limits, journal: Path | None = None) -> tuple[Evaluation, Pacer]:
     pacer = Pacer(limits)
-    return asyncio.run(go()), pacer
+    return asked_through(server.url, n, pacer, journal), pacer
 
 
 @pytest.mark.parametrize(("caps", "least", "most"), [(Caps(requests=12), 12, 12), (Caps(tokens=150), 5, 15), (Caps(money=1.5e-4, price_in=1, price_out=1), 5, 15)])  # fmt: skip
@@ -98,11 +104,81 @@ def test_a_budget_stops_a_run_before_it_is_exceeded_and_a_larger_one_goes_on(cap
     assert set(server.answered.values()) == {1}
 
 
+@pytest.mark.parametrize(("n", "each"), [(3, [1, 1, 1, 0]), (4, [1, 1, 1, 1]), (10, [3, 3, 2, 2])])
+def test_workers_keep_to_a_budget_together(n: int, each: list[int]) -> None:
+    limits = Limits(caps=Caps(requests=n, tokens=n))
+    shares = [limits.shared(4, i).caps for i in range(4)]
+    assert [c.requests for c in shares] == [c.tokens for c in shares] == each
+    assert Limits().shared(4, 3).caps == Caps()
+
+
 def test_tries_that_fail_cost_their_request() -> None:
     busy = says(raw(b"{}", "503 Service Unavailable", retry_after="0"))
     with MoodyServer({"q0": [busy]}) as server, pytest.raises(BudgetSpent):
         run(server, 3, Limits(1, caps=Caps(requests=4)))
     assert sum(server.asked.values()) == 4
+
+
+@pytest.mark.parametrize("usage", [{}, {"prompt_tokens": None, "completion_tokens": "3"}, {"total_tokens": 10}])
+def test_a_server_that_counts_nothing_leaves_the_reservation_spent(usage: dict[str, object]) -> None:
+    body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "fine"}}], "usage": usage}
+    pacer = Pacer(Limits(1, caps=Caps(tokens=150)))
+    with ScriptedServer([Answer(body)]) as server, pytest.raises(BudgetSpent):
+        asked_through(server.url, 30, pacer)
+    assert 0 < len(server.asked) < 6, "about 40 tokens are reserved for each"
+    assert 90 < pacer.budget.spent.read + pacer.budget.spent.written <= 150
+
+
+def test_a_count_beyond_all_reason_makes_no_request_wait_for_days() -> None:
+    async def go() -> None:
+        for _ in range(3):
+            clock[0] += sum(waits[-1:])
+            turn = await pacer.before(100, 9)
+            pacer.after(100, turn, Try(0.1, input_tokens=2**31 - 1, output_tokens=2**31 - 1))
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    clock, waits = [0.0], list[float]()
+    pacer = Pacer(Limits(1, max_tpm=6000), now=lambda: clock[0], sleep=sleep)
+    asyncio.run(go())
+    assert waits == [pytest.approx(60), pytest.approx(60)], "a minute's tokens at most, and not more by what was learnt of the share"
+
+
+def test_what_was_spent_is_the_runs_also_where_the_server_counts_nothing(tmp_path: Path) -> None:
+    body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "fine"}}]}
+    with ScriptedServer([Answer(body)]) as server:
+        for _ in range(3):
+            with pytest.raises(BudgetSpent, match="the budget of tokens is spent"):
+                asked_through(server.url, 30, pacer := Pacer(Limits(1, caps=Caps(tokens=150))), tmp_path / "j")
+            assert pacer.report()["tokens_read"] > 90
+        asked = len(server.asked)
+        found = asked_through(server.url, 30, pacer := Pacer(Limits(1)), tmp_path / "j")
+        assert len(server.asked) == 30
+    assert 0 < asked < 6
+    assert (len(found.rows), pacer.budget.spent.requests, rows_in(tmp_path / "j")) == (30, 30, 30)
+
+
+def test_tries_that_fail_stay_spent_when_the_command_is_given_again(tmp_path: Path) -> None:
+    busy = says(raw(b"{}", "503 Service Unavailable", retry_after="0"))
+    with MoodyServer({"q0": [busy]}) as server:
+        for _ in range(2):
+            with pytest.raises(BudgetSpent):
+                run(server, 3, Limits(1, caps=Caps(requests=4)), tmp_path / "j")
+        assert sum(server.asked.values()) == 4
+    with ScriptedServer([Answer({"error": {"message": "too long"}}, 400)]) as refusing:
+        for _ in range(2):  # no row is worth keeping, and every request is paid for
+            with pytest.raises(TruelineError):
+                asked_through(refusing.url, 3, Pacer(Limits(1, caps=Caps(requests=3))), tmp_path / "k")
+        assert len(refusing.asked) == 3
+
+
+def test_a_spoilt_cost_is_named_by_its_line(tmp_path: Path) -> None:
+    with MoodyServer() as server:
+        run(server, 1, Limits(1), tmp_path / "j")
+        (tmp_path / "j").write_text((tmp_path / "j").read_text() + '{"spent": [1, -2, 3]}\n')
+        with pytest.raises(DataError, match=r"j:\d+: spent must be three counts"):
+            run(server, 1, Limits(1), tmp_path / "j")
 
 
 def test_requests_a_second_and_the_cost_are_kept() -> None:

@@ -1,6 +1,8 @@
 """The OpenAI-compatible adapter against a real HTTP server that misbehaves in every way seen in the field."""
 
 import asyncio
+import contextlib
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -62,6 +64,26 @@ def test_the_key_never_stands_in_name_identity_or_error(monkeypatch: pytest.Monk
     assert "Incorrect API key provided: ***" in str(caught.value)
     chat = OpenAIChat("m", "http://x/v1")
     assert "sk-secret-1" not in f"{caught.value} {chat.name} {chat.identity()}"
+
+
+KEY = "sk-secret-0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer({"error": {"message": f"{'x' * 140} {KEY}"}}, 401),
+        Answer(f"{'x' * 140} {KEY}", 401),
+        Answer({"error": {"message": "no", "code": f"bad {KEY}", "param": KEY}}, 401),
+        Answer(f"<p>{'x' * 40} {KEY}"),
+    ],
+)
+def test_no_part_of_the_key_is_left_where_a_message_is_cut(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Wire, "_wait", lambda *_: 0.0)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with pytest.raises(ModelError) as caught:
+        one([answer])
+    assert KEY[:8] not in f"{caught.value} {vars(caught.value)}"
 
 
 @pytest.mark.parametrize(
@@ -304,3 +326,39 @@ def test_a_server_without_a_system_role_gets_the_prompt_in_the_first_turn_and_sa
 def test_an_error_about_something_else_does_not_move_the_prompt() -> None:
     with pytest.raises(ModelError, match="context"), ScriptedServer([Answer({"error": {"message": "context too long"}}, 400)]) as server:
         talk(server, lambda c: c.reply(ASK))
+
+
+def test_a_client_of_one_loop_after_the_other_leaves_no_session_open(caplog: pytest.LogCaptureFixture) -> None:
+    with ScriptedServer([completion("Hi.")]) as server:
+        chat = OpenAIChat("m", f"{server.url}/v1")
+        for _ in range(3):
+            assert asyncio.run(chat.reply(ASK)).text == "Hi."
+        asyncio.run(chat.close())
+        del chat
+        gc.collect()
+    assert "Unclosed" not in caplog.text
+
+
+def test_a_stream_of_nothing_but_comments_ends() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b": keepalive\n\n")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    async def go() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        wire = Wire(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {}, timeout=0.2)
+        try:
+            async with asyncio.timeout(5):
+                async for _ in wire.events("/x", {}):
+                    pass
+        finally:
+            await wire.close()
+            server.close()
+
+    with pytest.raises(ModelUnavailable, match=r"broke off the stream \(no data within 0\.2 s\)"):
+        asyncio.run(go())

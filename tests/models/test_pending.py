@@ -1,6 +1,7 @@
 """Replies on their way into the cache: none is lost to a kill, two processes do not harm each other, and what was torn is dropped."""
 
 import asyncio
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -70,3 +71,19 @@ def test_a_torn_line_in_the_middle_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "p"
     path.write_bytes(b'["a", "1"]\n["b", \n["c", "3"]\n')
     assert Pending(path).rows == {"a": "1", "c": "3"}
+
+
+def test_a_row_after_a_torn_one_survives_the_next_kill(tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    path.write_bytes(b'["a", "1"]\n["torn", "x')
+    first = Pending(path)
+    first.add("b", "2")
+    os.close(first._file)  # type: ignore[arg-type]  # a kill
+    assert Pending(path).rows == {"a": "1", "b": "2"}
+    path = tmp_path / "q"
+    path.write_bytes(b'["torn", "x')
+    alone = Pending(path)
+    alone.clear()
+    alone.add("c", "3")
+    os.close(alone._file)  # type: ignore[arg-type]
+    assert Pending(path).rows == {"c": "3"}

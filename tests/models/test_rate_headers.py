@@ -1,11 +1,13 @@
 """What servers say about their limits, read as seconds; proxies and certificates as the environment says."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from trueline.errors import ModelError
 from trueline.models.rate_headers import asked_to_wait, duration, used_up
-from trueline.models.transport import proxy_for
+from trueline.models.transport import Transport, proxy_for
 
 
 @pytest.mark.parametrize(
@@ -50,3 +52,36 @@ def test_proxies_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("no_proxy", "127.0.0.1,.example")
     assert proxy_for("http://127.0.0.1:8000/v1") is None
     assert proxy_for("https://model.example/v1") is None
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_host_may_be_left_out_with_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "gpu1.corp:8000")
+    assert proxy_for("http://gpu1.corp:8000/v1") is None
+    assert proxy_for("http://user@gpu1.corp:8000/v1") is None
+    assert proxy_for("http://gpu1.corp:9000/v1") == "http://proxy:3128"
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize(
+    "proxy", ["socks5://u:secret@proxy:1080", "http://u:secret@proxy:99999", "http://u:secret@[::1", "http://", "http://a b"]
+)
+def test_a_proxy_that_is_no_http_proxy_is_refused_and_named(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask() -> None:
+        transport = Transport("http://model.example/v1", {"authorization": "Bearer sk-1"})
+        try:
+            await transport.post("/chat/completions", b"{}", 2.0)
+        finally:
+            await transport.close()
+
+    monkeypatch.setenv("all_proxy", proxy)
+    with pytest.raises(ModelError, match=r"environment names the proxy .* no HTTP proxy; set HTTPS_PROXY") as caught:
+        asyncio.run(ask())
+    assert "secret" not in str(caught.value)

@@ -24,6 +24,7 @@ from trueline.data.evaluations import JOURNAL, graded_from
 from trueline.errors import ModelError, ModelUnavailable, TargetError, TruelineError
 from trueline.evals.budget import BudgetSpent
 from trueline.evals.fairness import judge_pairs
+from trueline.evals.journal import rows_in
 from trueline.evals.order import families
 from trueline.evals.pacing import Limits, Pacer
 from trueline.evals.rows import nothing
@@ -116,8 +117,7 @@ def _started(workers: int) -> Any:
 
 def _done(folder: Path, dealt: Sequence[Share]) -> int:
     """Rows in the journals so far."""
-    files = [s.journal(folder) for s in dealt]
-    return sum(max(0, f.read_bytes().count(b"\n") - 1) for f in files if f.exists())
+    return sum(rows_in(s.journal(folder)) for s in dealt)
 
 
 def _gathered(recipe: Recipe, dealt: Sequence[Share], folder: Path, limits: Limits, told: Callable[[int], None]) -> list[dict[str, Any]]:
@@ -133,7 +133,8 @@ def _gathered(recipe: Recipe, dealt: Sequence[Share], folder: Path, limits: Limi
 
     actor = ray.remote(num_cpus=CPU_A_WORKER)(Worker)
     actors = [actor.remote() for _ in dealt]
-    waiting = [a.work.remote(recipe, share, folder.resolve(), limits.shared(len(dealt))) for a, share in zip(actors, dealt, strict=True)]
+    own = [limits.shared(len(dealt), i) for i in range(len(dealt))]
+    waiting = [a.work.remote(recipe, share, folder.resolve(), few) for a, share, few in zip(actors, dealt, own, strict=True)]
     order = list(waiting)
     try:
         while waiting:

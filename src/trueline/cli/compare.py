@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 @click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each probe.")
 @click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0, 2), help="Sampling temperature.")
 @click.option("--max-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest reply in tokens.")
-@click.option("--limit", type=click.IntRange(1), help="At most this many probes, the same share of every clause.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="About this many probes, the same share of every clause, and at least one of each clause and kind.",
+)
 @click.option("--concurrency", default=64, show_default=True, type=click.IntRange(1), help="Requests under way at once.")
 @click.option("--prompt-budget", type=click.IntRange(1), help="Tokens of the compiled system prompt (default: all of it).")
 @click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")

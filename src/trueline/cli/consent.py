@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -48,12 +49,20 @@ class Sending:
         )
 
 
+def _plain(host: str) -> str:
+    """An IPv4 address in its usual form, whichever of the forms it has that connecting takes (one number, hexadecimal, two parts)."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return host
+
+
 def foreign_host(identity: Mapping[str, Any]) -> str | None:
     """The host of a served target that is neither this machine nor on a private network; None for all others, local weights among them.
     Decided by the address as it is written, without asking a name server: a name without a dot is of the own network."""
     host = urlsplit(str(identity.get("url", ""))).hostname or ""
     try:
-        found = ip_address(host)
+        found = ip_address(_plain(host))
     except ValueError:
         own = "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan", ".home.arpa"))
         return None if own else host

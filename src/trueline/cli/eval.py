@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trueline.cli.guarding import Measured
     from trueline.cli.project import Project
     from trueline.core.evaluations import Evaluation
+    from trueline.core.ports import Grader
     from trueline.evals.pacing import Limits
     from trueline.evals.suites import Suite
 
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 @click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each probe; they form a cluster.")
 @click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0, 2), help="Sampling temperature.")
 @click.option("--max-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest reply in tokens.")
-@click.option("--limit", type=click.IntRange(1), help="At most this many probes, the same share of every clause.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="About this many probes, the same share of every clause, and at least one of each clause and kind.",
+)
 @click.option("--concurrency", default=64, show_default=True, type=click.IntRange(1), help="Requests under way at once.")
 @click.option("--prompt-budget", type=click.IntRange(1), help="Tokens of the compiled system prompt (default: all of it).")
 @click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")
@@ -85,6 +90,7 @@ def command(
     from trueline.cli.targets import notes_of, open_target, options_given, refuse_overruled, sampling_of
     from trueline.report.layers import layers
 
+    _refuse_idle(backend)
     project = open_project(charter, probes)
     suite = open_suite(project, asks, limit)
     opened = open_target(target)
@@ -102,10 +108,13 @@ def command(
         found = _on_ray(recipe, project, suite, folder, bounds, workers, asked)
     else:
         grader = open_grader(judge, judge_labels, grader_error, project, suite, folder)
-        found = run_suite(
-            asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, order=random_order, target=target, grader=grader,
-            early=stopping(project, suite, grader or project.grader(), samples, stop_early, against, asked), trained_on=asked.trained_on, shown=asked.shown,
-        )  # fmt: skip
+        try:
+            found = run_suite(
+                asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, order=random_order, target=target, grader=grader,
+                early=stopping(project, suite, grader or project.grader(), samples, stop_early, against, asked), trained_on=asked.trained_on, shown=asked.shown,
+            )  # fmt: skip
+        finally:
+            _close(grader)
     notes = (*notes_of(opened), *asked.notes)
     if as_json:
         head = {"folder": str(folder), "seconds": found.seconds, "measures": summary(found), "notes": notes}
@@ -119,6 +128,29 @@ def command(
     return 0
 
 
+def _refuse_idle(backend: str) -> None:
+    """Raises `TargetError` for an option that has no effect on this backend."""
+    from trueline.cli.targets import options_given
+    from trueline.errors import TargetError
+
+    names = {"ray": ("judge", "judge_labels", "grader_error", "random_order", "stop_early"), "asyncio": ("workers",)}[backend]
+    idle = [f"--{name.replace('_', '-')}" for name in names if name in options_given()]
+    if idle:
+        raise TargetError(f"{idle[0]} has no effect with --backend {backend}", remedy="leave one of them out, or name the other backend")
+
+
+def _close(grader: Grader | None) -> None:
+    """Closes the judge, if one grades."""
+    import asyncio
+
+    from trueline.evals.graders.calibrated import CalibratedGrader
+    from trueline.evals.graders.judge import JudgeGrader
+
+    grader = grader.inner if isinstance(grader, CalibratedGrader) else grader
+    if isinstance(grader, JudgeGrader):
+        asyncio.run(grader.close())
+
+
 def _on_ray(recipe: Recipe, project: Project, suite: Suite, folder: Path, limits: Limits, workers: int, asked: Measured) -> Evaluation:
     """The same evaluation, made by the workers of a Ray cluster."""
     import asyncio
@@ -126,17 +158,8 @@ def _on_ray(recipe: Recipe, project: Project, suite: Suite, folder: Path, limits
     from trueline.cli.backends import run_on_ray
     from trueline.cli.measuring import RUN, finished
     from trueline.cli.progress import bar
-    from trueline.cli.targets import options_given
     from trueline.data.jsonl import write_json
-    from trueline.errors import TargetError
 
-    idle = [
-        f"--{name.replace('_', '-')}"
-        for name in ("judge", "judge_labels", "grader_error", "random_order", "stop_early")
-        if name in options_given()
-    ]
-    if idle:
-        raise TargetError(f"{idle[0]} has no effect with --backend ray", remedy="leave one of them out")
     asyncio.run(asked.chat.close())  # the workers open their own
     with bar(f"eval on {workers} workers") as advance:
         found, reports = run_on_ray(recipe, project, suite, folder, limits, workers, advance)

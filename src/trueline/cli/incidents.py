@@ -38,13 +38,12 @@ def import_(files: tuple[Path, ...], charter: str, clauses: tuple[str, ...], db:
 
     from trueline.cli.project import open_project
     from trueline.data.jsonl import write_jsonl
-    from trueline.data.scanner_results import findings_from
+    from trueline.data.scanner_results import distinct, findings_from
     from trueline.evals.rescored import rescored, table
 
     mapping = [_mapped(text) for text in clauses]
     project = open_project(charter)
-    # a report and the hit log of the same run hold the same replies: the first file that names one counts
-    findings = list({(f.scanner, f.where): f for path in reversed(files) for f in reversed(findings_from(path, mapping))}.values())[::-1]
+    findings = distinct(findings_from(path, mapping) for path in files)
     rows = asyncio.run(rescored(project.loaded.charter, project.grader(), findings))
     if out is not None:
         write_jsonl(out, (r.to_dict() for r in rows))

@@ -19,7 +19,7 @@ GUESS = 0.05  # share of probes that change between two sides, where nothing was
 )
 @click.argument("charter")
 @click.option("--probes", type=click.Path(path_type=Path), help="File of probes (default: probes.jsonl beside the charter).")
-@click.option("--limit", type=click.IntRange(1), help="At most this many probes, as for `eval`.")
+@click.option("--limit", type=click.IntRange(1), help="About this many probes, as for `eval`.")
 @click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each probe; they form a cluster.")
 @click.option(
     "--discordance",

@@ -8,6 +8,7 @@ promptfoo 0.121.20; what the file does not say stays empty.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message, messages_from
+from trueline.core.halves import whole
 from trueline.data.jsonl import read_jsonl
 from trueline.errors import DataError
 
@@ -29,8 +31,8 @@ _ROLES = ("system", "user", "assistant")
 class ScannerFinding:
     """One reply to one prompt. `probe`: the scanner's name for what asked (garak's probe class, promptfoo's plugin or description of the
     test); `said` is the scanner's verdict and `by` the detectors or assertions that gave it; `flagged`: the scanner saw the provider's own
-    filter; `clause` and `near_miss`: what the file or the user's mapping says it tests; `where`: the
-    scanner's own name for this one reply, the same in garak's report and hit log (its line where it has none)."""
+    filter; `clause` and `near_miss`: what the file or the user's mapping says it tests; `where`: the scanner's own name for this one reply, the
+    same in garak's report and hit log; where it has none, the digest of what it holds, and which of those in its file it is."""
 
     scanner: Scanner
     probe: str
@@ -61,7 +63,27 @@ def findings_from(path: Path, clauses: Sequence[tuple[str, str]] = ()) -> tuple[
     found = _read(path)
     if not found:
         raise DataError("no reply stands in this file", remedy="let the scanner run to its end", file=path)
-    return tuple(replace(f, clause=clause_of(f, clauses)) for f in found)
+    return tuple(_named(replace(f, clause=clause_of(f, clauses)) for f in found))
+
+
+def distinct(files: Iterable[Sequence[ScannerFinding]]) -> tuple[ScannerFinding, ...]:
+    """The findings of several files, each once: a report and the hit log of the same run hold the same replies. The first that names one
+    counts."""
+    found: dict[tuple[str, str], ScannerFinding] = {}
+    for findings in files:
+        for f in findings:
+            found.setdefault((f.scanner, f.where), f)
+    return tuple(found.values())
+
+
+def _named(findings: Iterable[ScannerFinding]) -> Iterator[ScannerFinding]:
+    """Gives a name to those that the scanner gave none: a file's name and line would be those of another file too."""
+    seen: Counter[str] = Counter()
+    for f in findings:
+        if not f.where:
+            digest = f.digest()
+            f, seen[digest] = replace(f, where=f"{digest}/{seen[digest]}"), seen[digest] + 1
+        yield f
 
 
 def clause_of(finding: ScannerFinding, clauses: Sequence[tuple[str, str]]) -> str:
@@ -83,7 +105,7 @@ def _read(path: Path) -> list[ScannerFinding]:
 def _whole(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """The results of promptfoo's JSON, numbered from 1."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = whole(json.loads(path.read_text(encoding="utf-8")))
     except OSError as e:
         raise DataError(f"cannot read this file ({e.strerror})", remedy="give a result file", file=path) from None
     except (ValueError, RecursionError):
@@ -97,6 +119,22 @@ def _whole(path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 def _damaged(path: Path, line: int, what: str) -> DataError:
     return DataError(f"{what} in a result", remedy="take the file as the scanner wrote it", file=path, line=line)
+
+
+def _name(row: Mapping[str, Any], key: str, path: Path, line: int) -> str:
+    """The scanner's own name under this key, "" where it gave none."""
+    found = row.get(key)
+    if not isinstance(found, str | int | None):
+        raise _damaged(path, line, f"{key} is no name")
+    return "" if found is None else str(found)
+
+
+def _float(raw: object) -> float | None:
+    """A number that a float can hold, or None."""
+    try:
+        return float(raw) if isinstance(raw, int | float) else None
+    except OverflowError:
+        return None
 
 
 def _words(raw: object) -> str | None:
@@ -131,19 +169,21 @@ def _scores(row: Mapping[str, Any], index: int) -> dict[str, float]:
     results = row.get("detector_results")
     results = results if isinstance(results, Mapping) else {}
     found = {str(k): v[index] for k, v in results.items() if isinstance(v, list) and index < len(v)}
-    return {k: float(v) for k, v in found.items() if isinstance(v, int | float)}
+    return {k: score for k, v in found.items() if (score := _float(v)) is not None}
 
 
 def _garak_report(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> Iterator[ScannerFinding]:
     """Attempts. Each stands twice, without and with its detectors' scores: the last counts. A score at the threshold or above is a hit;
     garak 0.17 does not write its threshold, and its default is taken."""
-    threshold, attempts = 0.5, {}
+    threshold: float | None = None
+    attempts: dict[str | int, tuple[int, str, Mapping[str, Any]]] = {}
     for line, row in rows:
-        if row.get("entry_type") == "start_run setup" and isinstance(row.get("run.eval_threshold"), int | float):
-            threshold = float(row["run.eval_threshold"])
+        if row.get("entry_type") == "start_run setup":
+            threshold = _float(row.get("run.eval_threshold"))
         if row.get("entry_type") == "attempt":
-            attempts[row.get("uuid", line)] = (line, row)
-    for line, row in attempts.values():
+            name = _name(row, "uuid", path, line)
+            attempts[name or line] = (line, name, row)
+    for line, name, row in attempts.values():
         outputs = row.get("outputs")
         if not isinstance(outputs, list):
             raise _damaged(path, line, "outputs are not a list")
@@ -151,24 +191,26 @@ def _garak_report(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> 
             asked, scores, reply = _asked(row, n, len(outputs)), _scores(row, n), _words(output)
             if not asked:
                 continue  # a picture or a sound: there is nothing to read
-            hits = tuple(sorted(k for k, v in scores.items() if v >= threshold))
+            hits = tuple(sorted(k for k, v in scores.items() if v >= (0.5 if threshold is None else threshold)))
             said: Said = "unscored" if reply is None or not scores else "failed" if hits else "passed"
             by = hits or tuple(sorted(scores))
-            yield ScannerFinding("garak", str(row.get("probe_classname", "")), asked, reply or "", said, by, f"{row.get('uuid', line)}/{n}")
+            where = f"{name}/{n}" if name else ""
+            yield ScannerFinding("garak", str(row.get("probe_classname", "")), asked, reply or "", said, by, where)
 
 
 def _garak_hits(rows: Sequence[tuple[int, Mapping[str, Any]]], path: Path) -> Iterator[ScannerFinding]:
-    """Hits, one a detector: those of one reply are one finding."""
-    hits: dict[tuple[Any, Any], ScannerFinding] = {}
+    """Hits, one a detector: those of one reply are one finding, where the attempt and the number of the reply say which it is."""
+    hits: dict[str | int, ScannerFinding] = {}
     for line, row in rows:
         asked, reply = _talk(row.get("prompt")), _words(row.get("output"))
         if reply is None or "detector" not in row:
             raise _damaged(path, line, "no output or no detector")
-        key, by = (row.get("attempt_id"), row.get("attempt_idx")), str(row["detector"])
-        if key in hits:
-            hits[key] = replace(hits[key], by=tuple(sorted({*hits[key].by, by})))
+        attempt, index, by = _name(row, "attempt_id", path, line), _name(row, "attempt_idx", path, line), str(row["detector"])
+        where = f"{attempt}/{index}" if attempt and index else ""
+        if where in hits:
+            hits[where] = replace(hits[where], by=tuple(sorted({*hits[where].by, by})))
         elif asked:
-            hits[key] = ScannerFinding("garak", str(row.get("probe", "")), asked, reply, "failed", (by,), f"{key[0]}/{key[1]}")
+            hits[where or line] = ScannerFinding("garak", str(row.get("probe", "")), asked, reply, "failed", (by,), where)
     yield from hits.values()
 
 
@@ -183,8 +225,8 @@ def _at(row: Mapping[str, Any], *keys: str) -> Any:
 def _prompt(raw: str) -> tuple[Message, ...]:
     """promptfoo's rendered prompt: a text, or a JSON list of messages."""
     try:
-        return messages_from(json.loads(raw)) if raw.lstrip().startswith("[") else (Message("user", raw),)
-    except ValueError:  # a text that only begins like a list
+        return messages_from(whole(json.loads(raw))) if raw.lstrip().startswith("[") else (Message("user", raw),)
+    except (ValueError, RecursionError):  # a text that only begins like a list
         return (Message("user", raw),)
 
 
@@ -197,10 +239,13 @@ def _promptfoo(rows: Iterable[tuple[int, Mapping[str, Any]]], path: Path) -> Ite
         output = _at(row, "response", "output")
         reply = output if isinstance(output, str) else "" if output is None else json.dumps(output, ensure_ascii=False)
         parts = _at(row, "gradingResult", "componentResults") or []
+        told = (_at(row, "testCase", "metadata") or {}, row.get("metadata") or {})
+        if not isinstance(parts, list) or not all(isinstance(t, Mapping) for t in told):
+            raise _damaged(path, line, "metadata is no object, or componentResults no list")
         kinds = [(str(_at(p, "assertion", "type") or "assertion"), bool(p.get("pass"))) for p in parts if isinstance(p, Mapping)]
         said: Said = "unscored" if output is None or row.get("failureReason") == 2 else "passed" if row["success"] else "failed"
         failing = {k for k, passed in kinds if not passed}
-        about = {**(_at(row, "testCase", "metadata") or {}), **(row.get("metadata") or {})}
+        about = {**told[0], **told[1]}
         name = about.get("pluginId") or _at(row, "testCase", "description") or f"test {row.get('testIdx', line)}"
         flagged = bool(_at(row, "response", "guardrails", "flagged")) or _at(row, "response", "finishReason") == "content_filter"
         yield ScannerFinding(
@@ -210,7 +255,7 @@ def _promptfoo(rows: Iterable[tuple[int, Mapping[str, Any]]], path: Path) -> Ite
             reply,
             said,
             tuple(sorted(failing or {k for k, _ in kinds})),
-            str(row.get("id") or f"{path.name}:{line}"),
+            str(row.get("id") or ""),
             flagged,
             str(about.get("clause") or ""),
             about.get("kind") == "near_miss",

@@ -64,6 +64,7 @@ class Budget:
 
     def __init__(self, caps: Caps, spent: Spent | None = None) -> None:
         self.caps, self.spent, self._held = caps, spent or Spent(), Spent()
+        self.heard: Callable[[Spent], None] | None = None  # is told of `spent` after each try
         self._share: float | None = None
         self._settled = asyncio.Event()
 
@@ -108,6 +109,8 @@ class Budget:
         if seen.input_tokens is not None and size:
             self._share = max(self._share or 0.0, seen.input_tokens / size)
         self.spent.add(1, read, written)
+        if self.heard is not None:
+            self.heard(self.spent)
         self._settled.set()
 
     def told(self) -> str:

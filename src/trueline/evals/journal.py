@@ -1,8 +1,9 @@
 """The journal of a run: one JSON line a graded reply, written in one call to the system, so that a kill -9 loses none that was written.
 
 The first line names the run by the digest of what decides it; a journal of another run is of no use and goes. What a kill tore is dropped. A
-reply that is not yet graded when the kill comes stands in the cache. Rows without an answer are asked again by the next try. Hunts keep
-their attempts in the same way (`redteam/journal`).
+reply that is not yet graded when the kill comes stands in the cache. Rows without an answer are asked again by the next try. Between the rows
+stands what the run has spent, after each try: rows do not know of tries that failed, nor of what a server did not count. Hunts keep their
+attempts in the same way (`redteam/journal`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any, Final
 
 from trueline.core.evaluations import GradedReply
 from trueline.data.evaluations import graded_from
-from trueline.data.jsonl import read_jsonl
+from trueline.data.jsonl import read_jsonl, write_jsonl
 from trueline.errors import DataError
+from trueline.evals.budget import Spent
 
 NO_ANSWER: Final = "no answer"  # what `seen` says of a probe that was asked in vain
 DAMAGED: Final = "delete this journal; what was asked is in the cache"
@@ -65,11 +67,12 @@ def _whole(path: Path, key: str) -> bool:
 
 
 class Journal:
-    """Rows by (probe, sample): those of an interrupted run, and what is added. `path` None keeps them in memory alone."""
+    """Rows by (probe, sample): those of an interrupted run, and what is added; `spent`: what that run has cost. `path` None keeps them in
+    memory alone."""
 
     def __init__(self, path: Path | None, key: str) -> None:
-        self.path, self._lines = path, Lines(path, key) if path else None
-        self.rows: dict[Key, GradedReply] = _rows(self._lines) if self._lines else {}
+        self.path, self.key, self._lines = path, key, Lines(path, key) if path else None
+        self.rows, self.spent = _found(self._lines) if self._lines else ({}, Spent())
 
     def add(self, rows: Iterable[GradedReply]) -> None:
         """Adds rows and writes them before it returns."""
@@ -78,26 +81,54 @@ class Journal:
         if self._lines is not None:
             self._lines.write(r.to_dict() for r in rows)
 
+    def paid(self, spent: Spent) -> None:
+        """Keeps what the run has spent so far."""
+        self.spent = spent
+        if self._lines is not None:
+            self._lines.write([_money(spent)])
+
     def close(self) -> None:
         """Closes the file."""
         if self._lines is not None:
             self._lines.close()
 
     def remove(self) -> None:
-        """Closes and deletes it: nothing in it is worth keeping."""
+        """Closes and deletes it: no row in it is worth keeping. What was spent stays spent, and stays in it."""
         self.close()
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+            if self.spent.requests:
+                write_jsonl(self.path, [{"key": self.key}, _money(self.spent)])
 
 
-def _rows(lines: Lines) -> dict[Key, GradedReply]:
-    """Rows that were answered."""
+def rows_in(path: Path) -> int:
+    """How many rows a journal holds, without reading them."""
+    raw = path.read_bytes() if path.exists() else b""
+    return max(0, raw.count(b"\n") - raw.count(b'\n{"spent": ') - 1)
+
+
+def _money(spent: Spent) -> dict[str, object]:
+    return {"spent": [spent.requests, spent.read, spent.written]}
+
+
+def _found(lines: Lines) -> tuple[dict[Key, GradedReply], Spent]:
+    """Rows that were answered, and what the run has spent."""
     rows: dict[Key, GradedReply] = {}
+    spent = Spent()
     for number, row in lines.read():
         try:
+            if "spent" in row:
+                spent = _spent_from(row["spent"])
+                continue
             found = graded_from(row)
         except DataError as e:
             raise DataError(e.what, remedy=DAMAGED, file=lines.path, line=number) from None
         if found.seen != NO_ANSWER:
             rows[found.probe, found.sample] = found
-    return rows
+    return rows, spent
+
+
+def _spent_from(raw: object) -> Spent:
+    if not isinstance(raw, list) or len(raw) != 3 or not all(type(n) is int and n >= 0 for n in raw):
+        raise DataError(f"spent must be three counts, got {raw!r:.40}", remedy="")
+    return Spent(*raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -27,12 +28,12 @@ class Limits:
     timeout: float | None = None
     caps: Caps = field(default_factory=Caps)
 
-    def shared(self, workers: int) -> Limits:
-        """The same for one of so many workers: together they keep to it."""
+    def shared(self, workers: int, number: int = 0) -> Limits:
+        """The same for worker `number` (from 0) of so many: together they keep to it, but each may have one request under way."""
         c = self.caps
         caps = Caps(
-            c.requests and max(1, c.requests // workers),
-            c.tokens and c.tokens // workers,
+            c.requests and (c.requests + workers - 1 - number) // workers,
+            c.tokens and (c.tokens + workers - 1 - number) // workers,
             c.money and c.money / workers,
             c.price_in,
             c.price_out,
@@ -71,7 +72,7 @@ class Pacer:
         """Waits for budget and rates. Raises `BudgetSpent`."""
         turn = await self.budget.reserve(size, most)
         wait = 0.0
-        for rate, n in ((self._requests, 1), (self._tokens, turn.read + turn.written)):
+        for rate, n in ((self._requests, 1), (self._tokens, self._minute(turn.read + turn.written))):
             if rate is not None:
                 wait = max(wait, rate.take(n, self._now()))
         if wait > 0:
@@ -84,11 +85,16 @@ class Pacer:
         self.turns.limiter.started(self._now())
         return turn
 
+    def _minute(self, tokens: int) -> float:
+        """At most the tokens of a minute: by what a server says it counted no request may wait for days."""
+        return min(tokens, self.limits.max_tpm or math.inf)
+
     def after(self, size: int, turn: Turn, seen: Try) -> None:
         """Counts, settles, and lets the limiter learn."""
         self.budget.settle(size, turn, seen)
         if self._tokens is not None and seen.input_tokens is not None and seen.output_tokens is not None:
-            self._tokens.give_back(turn.read + turn.written - seen.input_tokens - seen.output_tokens)
+            taken, used = turn.read + turn.written, seen.input_tokens + seen.output_tokens
+            self._tokens.give_back(self._minute(taken) - self._minute(used))
         if seen.fault:
             self.faults[seen.fault] += 1
         if not self.limits.adaptive:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from trueline.charter.digests import digest_of
 from trueline.charter.probes import Probe
 from trueline.core.chat import ChatModel, ChatReply, ChatRequest, Sampling
 from trueline.core.clock import iso, utc_now
-from trueline.core.evaluations import Evaluation, GradedReply
+from trueline.core.evaluations import Evaluation
 from trueline.core.ports import Grader
 from trueline.core.records import Grade
 from trueline.errors import ModelError
-from trueline.evals.budget import BudgetSpent, Spent
+from trueline.evals.budget import BudgetSpent
 from trueline.evals.fairness import judge_pairs
 from trueline.evals.journal import Journal
 from trueline.evals.order import Early, Job, Reading, families
@@ -142,14 +142,6 @@ async def _alone(work: Coroutine[Any, Any, None]) -> None:
         raise e.exceptions[0] from None
 
 
-def _spent(rows: Iterable[GradedReply]) -> Spent:
-    """What the rows of an interrupted run have cost."""
-    out = Spent()
-    for r in rows:
-        out.add(1, r.input_tokens, r.output_tokens)
-    return out
-
-
 async def evaluate(
     model: ChatModel,
     suite: Suite,
@@ -177,7 +169,7 @@ async def evaluate(
     key = digest_of([dict(model.identity()), suite.digest, charter, settings, {k: dict(v) for k, v in graders.items()}])
     book = Journal(journal, key)
     pacer = pacer or Pacer(Limits(concurrency))
-    pacer.budget.spent = _spent(book.rows.values())
+    pacer.budget.spent, pacer.budget.heard = book.spent, book.paid
     groups = families(suite.probes, samples, early.seed if early else order)
     reading = Reading(groups, early)
     jobs = [(p, s) for group in groups for p, s in group if (p.id, s) not in book.rows]

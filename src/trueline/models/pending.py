@@ -25,7 +25,10 @@ class Pending:
             os.close(self._file)
             self._file = None
             return
-        for line in path.read_bytes().split(b"\n")[:-1]:
+        *whole, torn = path.read_bytes().split(b"\n")
+        if torn:  # the next row would be glued to it, and lost with it
+            os.ftruncate(self._file, sum(len(line) + 1 for line in whole))
+        for line in whole:
             try:
                 key, text = json.loads(line)
             except ValueError:  # torn by a kill or a full disk, in the middle of the file where others were added after it

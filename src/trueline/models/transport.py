@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import string
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -45,13 +47,23 @@ class Answered:
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for this address, or None."""
+    """The proxy that the environment names for this address, or None. Raises `ModelError` for one that is no HTTP proxy."""
     parts = urlsplit(url)
     found = getproxies()
     proxy = found.get(parts.scheme) or found.get("all")
-    if not proxy or not parts.hostname or proxy_bypass(parts.hostname):
+    if not proxy or not parts.hostname or proxy_bypass(parts.hostname) or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        named = urlsplit(proxy)
+        usable = named.scheme in ("http", "https") and bool(named.hostname) and named.port != 0 and not set(proxy) & set(string.whitespace)
+        shown = f"{named.scheme}://{named.netloc.rpartition('@')[2]}"
+    except ValueError:  # a port that is none, a bracket left open
+        usable, shown = False, proxy.rpartition("@")[2]
+    if not usable:  # spoken to in HTTP, a proxy of another kind would read the key
+        remedy = "set HTTPS_PROXY, HTTP_PROXY or ALL_PROXY to http://HOST:PORT, or name the target's host in NO_PROXY"
+        raise ModelError(f"the environment names the proxy {shown}, which is no HTTP proxy", remedy=remedy)
+    return proxy
 
 
 def trusted() -> ssl.SSLContext:
@@ -75,17 +87,20 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._proxy: str | None = None
 
-    def _open(self) -> aiohttp.ClientSession:
+    async def _open(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if self._session is None or self._loop is not loop or self._session.closed:
             import aiohttp
 
+            old, of, proxy = self._session, self._loop, proxy_for(self._base)
             context = trusted() if self._base.startswith("https:") else False
             connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS, ssl=context, keepalive_timeout=30)
-            self._session = aiohttp.ClientSession(
+            self._session = session = aiohttp.ClientSession(
                 connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, raise_for_status=False
             )
-            self._loop, self._proxy = loop, proxy_for(self._base)
+            self._loop, self._proxy = loop, proxy
+            await _let_go(old, of)
+            return session
         return self._session
 
     async def post(self, path: str, body: bytes, timeout: float) -> Answered:
@@ -94,7 +109,7 @@ class Transport:
 
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT)
         async with _broken(self._base, timeout):
-            session = self._open()
+            session = await self._open()
             async with session.post(self._base + path, data=body, timeout=limits, allow_redirects=False, proxy=self._proxy) as response:
                 raw = await _body(response)
                 return Answered(response.status, response.headers, raw.decode("utf-8", "replace"))
@@ -102,27 +117,37 @@ class Transport:
 
     @asynccontextmanager
     async def stream(self, path: str, body: bytes, silence: float) -> AsyncIterator[Streamed]:
-        """An answer as it comes; at most `silence` seconds between two pieces. Raises as `post`, also while it is read."""
+        """An answer as it comes; at most `silence` seconds between two pieces, and twice that between two lines of data: comments that keep the
+        connection alive are none. Raises as `post`, also while it is read."""
         import aiohttp
 
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=silence)
         async with _broken(self._base, silence):
-            session = self._open()
+            session = await self._open()
             async with session.post(self._base + path, data=body, timeout=limits, allow_redirects=False, proxy=self._proxy) as response:
-                yield Streamed(response)
+                yield Streamed(response, silence)
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._session is not None and self._loop is asyncio.get_running_loop():
-            await self._session.close()
-        self._session = None
+        old, self._session = self._session, None
+        await _let_go(old, self._loop)
+
+
+async def _let_go(session: aiohttp.ClientSession | None, loop: asyncio.AbstractEventLoop | None) -> None:
+    """Closes a session on the loop that it belongs to; where that one has ended, nothing is left to wait for."""
+    if session is None or loop is None:
+        return
+    if loop is asyncio.get_running_loop() or loop.is_closed():
+        await session.close()
+    else:
+        asyncio.run_coroutine_threadsafe(session.close(), loop)
 
 
 class Streamed:
     """An answer that is still coming."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
+    def __init__(self, response: aiohttp.ClientResponse, silence: float) -> None:
+        self._response, self._silence = response, silence
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -133,13 +158,18 @@ class Streamed:
     async def lines(self) -> AsyncIterator[str]:
         """The lines of an event stream. Only \\n and \\r end a line there, not U+2028 and the like, which may stand in a JSON string as
         they are. Bytes that are no UTF-8 are replaced."""
-        held = b""
+        held, heard = b"", time.monotonic()
         async for part in self._response.content.iter_any():
             *whole, held = (held + part).replace(b"\r", b"\n").split(b"\n")
             if len(held) > LARGEST:
                 raise Broken("an answer beyond all size", again=False)
+            data = any(line and not line.startswith(b":") for line in whole)
+            if not data and time.monotonic() - heard > self._silence:
+                raise Broken(f"no data within {self._silence:g} s")
             for line in whole:
                 yield line.decode("utf-8", "replace")
+            if data:  # now, not before: whoever reads may take its time
+                heard = time.monotonic()
         yield held.decode("utf-8", "replace")
 
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trueline.core.halves import whole
 from trueline.errors import ModelError, ModelUnavailable
 from trueline.models.pace import Try, pace
 from trueline.models.rate_headers import asked_to_wait, used_up
@@ -22,6 +23,8 @@ from trueline.models.transport import Answered, Broken, Transport
 
 RETRY = frozenset({408, 409, 425, 429, *range(500, 600)}) - {501, 505}  # those two say "never", all other 5xx "not now"
 UNREADABLE_TRIES = 3  # an answer that cannot be read comes from a proxy that starts, or from a wrong address, which stays wrong
+LARGEST_COUNT = 2**31  # a usage beyond it is none
+TOLD = 160  # characters of a server's message that an error quotes
 SILENT_TRIES = 2  # a server that says nothing costs the whole timeout each time
 
 
@@ -66,7 +69,8 @@ class Wire:
         self.base = base.rstrip("/")
         self._transport, self._timeout = Transport(self.base, headers), timeout
         self._tries, self._random, self._not_before = max(1, tries), random.Random(seed), 0.0
-        self._secrets = [v.removeprefix("Bearer ") for k, v in headers.items() if k in ("authorization", "x-api-key")]
+        keys = (v.removeprefix("Bearer ") for k, v in headers.items() if k in ("authorization", "x-api-key"))
+        self._secrets = [k for k in keys if len(k) > 3]
 
     def _wait(self, attempt: int, headers: Mapping[str, str] | None) -> float:
         told = asked_to_wait(headers) if headers is not None else None
@@ -82,11 +86,15 @@ class Wire:
         while (left := self._not_before - time.monotonic()) > 0:
             await asyncio.sleep(left + 0.05 * self._random.random())
 
-    def _refusal(self, status: int, text: str) -> RequestRefused:
-        code, param, told = _error(text)
-        told = told or ("it redirects elsewhere, give that address" if 300 <= status < 400 else "nothing more")
+    def _hidden(self, text: str) -> str:
+        """The text without our keys. What is cut must be cut after this: a part of a key is found no more."""
         for secret in self._secrets:
-            told = told.replace(secret, "***") if len(secret) > 3 else told
+            text = text.replace(secret, "***")
+        return text
+
+    def _refusal(self, status: int, text: str) -> RequestRefused:
+        code, param, told = map(self._hidden, _error(text))
+        told = told[:TOLD] or ("it redirects elsewhere, give that address" if 300 <= status < 400 else "nothing more")
         remedy = "check model name, key and request"
         if status in (400, 422) and "temperature" in (param, *told.replace("'", " ").split()):
             remedy = "this model takes only its own temperature: ask with --temperature 1"
@@ -94,9 +102,18 @@ class Wire:
             f"{self.base} answered HTTP {status}: {told}", remedy=remedy, status=status, code=code, param=param, told=told
         )
 
+    def _object(self, text: str) -> dict[str, Any]:
+        found = _parsed(text)
+        if found is None:
+            what = f"{self.base} answered something that is no JSON: {self._hidden(text)[:60]!r}"
+            raise Unreadable(what, remedy="check the URL (does it end in /v1?)")
+        if not isinstance(found, dict):
+            raise Unreadable(f"{self.base} answered {type(found).__name__}, expected an object", remedy="check the URL")
+        return found
+
     def _read(self, answered: Answered) -> dict[str, Any]:
         """The answer, unless it is an error in the clothes of a success, as some gateways send it."""
-        found = _object(answered.text, self.base)
+        found = self._object(answered.text)
         if isinstance(found.get("error"), dict | str) and not found.get("choices") and not found.get("content"):
             raise self._refusal(answered.status, answered.text)
         return found
@@ -162,7 +179,7 @@ class Wire:
                             if data == "[DONE]":
                                 return
                             if data:
-                                yield _object(data, self.base)
+                                yield self._object(data)
                         return
                     why = f"HTTP {response.status}"
                     told = await response.text()
@@ -194,54 +211,41 @@ def _told(raw: Mapping[str, Any], seconds: float) -> Try:
         return Try(seconds)
     return Try(
         seconds,
-        input_tokens=count_of(usage, "prompt_tokens") or count_of(usage, "input_tokens"),
-        output_tokens=count_of(usage, "completion_tokens") or count_of(usage, "output_tokens"),
+        input_tokens=_counted(usage, "prompt_tokens", "input_tokens"),
+        output_tokens=_counted(usage, "completion_tokens", "output_tokens"),
     )
+
+
+def _counted(usage: Mapping[str, Any], *names: str) -> int | None:
+    """The count under one of these names, None where none of them is a number: a server that says nothing has not said 0."""
+    return max((n for n in map(usage.get, names) if isinstance(n, int) and 0 <= n < LARGEST_COUNT), default=None)
 
 
 def _parsed(text: str) -> object:
     """JSON, or None for what is none: broken, nested beyond reason, or numbers of thousands of digits."""
     try:
         found: object = json.loads(text)
+        return whole(found) if "\\ud" in text.lower() else found
     except (ValueError, RecursionError):
         return None
-    return _whole(found) if "\\ud" in text.lower() else found
-
-
-def _whole(value: object) -> object:
-    """The same without halves of characters: a server that cuts a reply at a token may leave one, and no file can hold it."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_whole(v) for v in value]
-    return {str(_whole(k)): _whole(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-
-def _object(text: str, base: str) -> dict[str, Any]:
-    found = _parsed(text)
-    if found is None:
-        raise Unreadable(f"{base} answered something that is no JSON: {text[:60]!r}", remedy="check the URL (does it end in /v1?)")
-    if not isinstance(found, dict):
-        raise Unreadable(f"{base} answered {type(found).__name__}, expected an object", remedy="check the URL")
-    return found
 
 
 def _error(text: str) -> tuple[str, str, str]:
-    """(code, param, message in one line) of an error body, whatever its shape."""
+    """(code, param, message in one line, uncut) of an error body, whatever its shape."""
     raw = _parsed(text)
     error = raw.get("error", raw) if isinstance(raw, dict) else None
     if not isinstance(error, dict):
-        return "", "", " ".join(str(error if error is not None else text).split())[:160]
+        return "", "", " ".join(str(error if error is not None else text).split())
     inner = error.get("innererror")
     code = error.get("code") or error.get("type") or (inner.get("code") if isinstance(inner, dict) else "")
     message = error.get("message") or error.get("detail") or text
-    return str(code or ""), str(error.get("param") or ""), " ".join(str(message).split())[:160]
+    return str(code or ""), str(error.get("param") or ""), " ".join(str(message).split())
 
 
 def count_of(usage: object, name: str) -> int:
     """A token count out of a usage object, 0 where the server gives none that is a number."""
     found = usage.get(name) if isinstance(usage, Mapping) else None
-    return found if isinstance(found, int) and 0 <= found < 2**31 else 0
+    return found if isinstance(found, int) and 0 <= found < LARGEST_COUNT else 0
 
 
 def key_from(*names: str) -> str | None:

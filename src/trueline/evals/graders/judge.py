@@ -97,6 +97,10 @@ class JudgeGrader:
             **self._error,
         }
 
+    async def close(self) -> None:
+        """Closes the judge."""
+        await self._judge.close()
+
     async def _once(self, question: str, sampling: Sampling) -> _Said:
         try:
             said = await self._judge.reply(ChatRequest((Message("user", question),), sampling))
