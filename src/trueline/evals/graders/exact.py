@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from trueline.charter.schema import Charter, Voice
 
@@ -17,9 +18,9 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def contains(reply: str, wanted: str) -> bool:
-    """Whether `wanted` stands in the reply as a whole: "15 euros" is not in "115 euros", nor "2" in "2,000"."""
-    text, part = plain(reply), plain(wanted)
+def found_at(text: str, wanted: str) -> Iterator[int]:
+    """Where `wanted` stands as a whole in a plain text: offsets of its first character."""
+    part = plain(wanted)
     at = text.find(part)
     while at >= 0:
         before = text[at - 1] if at else " "
@@ -31,9 +32,13 @@ def contains(reply: str, wanted: str) -> bool:
             part[-1].isdigit() and re.match(r"[.,][0-9]", after)
         )
         if loose and ended:
-            return True
+            yield at
         at = text.find(part, at + 1)
-    return False
+
+
+def contains(reply: str, wanted: str) -> bool:
+    """Whether `wanted` stands in the reply as a whole: "15 euros" is not in "115 euros", nor "2" in "2,000"."""
+    return next(found_at(plain(reply), wanted), None) is not None
 
 
 def same_sentence(reply: str, sentence: str) -> bool:
