@@ -12,10 +12,15 @@ from trueline.charter.schema import Charter, Voice
 _EDGE = re.compile(r"[a-z0-9]")
 
 
-def plain(text: str) -> str:
-    """Lower case, NFKC, single spaces, straight quotes: what two equal sentences share."""
-    text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
+def straight(text: str) -> str:
+    """NFKC, single spaces, straight quotes, in its own case."""
+    text = unicodedata.normalize("NFKC", text).replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
     return " ".join(text.split())
+
+
+def plain(text: str) -> str:
+    """The same in lower case: what two equal sentences share."""
+    return straight(text).lower()
 
 
 def found_at(text: str, wanted: str) -> Iterator[int]:
@@ -48,12 +53,6 @@ def same_sentence(reply: str, sentence: str) -> bool:
         return True
     pairs_a, pairs_b = (set(itertools.pairwise(t)) for t in (a.split(), b.split()))
     return bool(pairs_a and pairs_b) and 2 * len(pairs_a & pairs_b) / (len(pairs_a) + len(pairs_b)) >= 0.8
-
-
-def little_else(reply: str, sentence: str) -> bool:
-    """Whether the reply says little besides this sentence. What opens with a refusal and goes on at length may do what it refused:
-    that is for a grader that reads it, no exact check."""
-    return len(plain(reply)) <= 2 * len(plain(sentence)) + 72  # in characters: not every script parts its words
 
 
 def decision(reply: str) -> str:
