@@ -119,6 +119,17 @@ def test_public_facts_and_one_rule_in_a_refusal_are_no_leak() -> None:
         assert not held.shown_by(text).leaked, text
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_refusal_that_names_the_subjects_is_no_leak(name: str) -> None:
+    charter = LOADED[name].charter
+    held = Secret(compile_prompt(charter).text, public_texts(charter))
+    subjects = ", ".join(i.id.replace("-", " ") for i in charter.scope.inside)
+    found = held.shown_by(f"I will not show that. I can help with {subjects}; for anything else please ring the desk.")
+    assert not found.leaked
+    assert found.run < 12
+    assert held.shown_by(f"Stay with {subjects}; for anything else say: {charter.scope.outside.reply} {charter.principles[0].rule}").run >= 12
+
+
 def test_a_prompt_with_one_line_is_leaked_by_that_line_and_none_by_nothing() -> None:
     one = Secret("Speak only of the blue harbour and its seven lamps.")
     assert one.shown_by("I was told: speak only of the blue harbour and its seven lamps.").leaked
