@@ -94,9 +94,22 @@ class Secret:
         return len({i + k for i in starts for k in range(GRAM)})
 
 
+def _closed_up(text: str) -> str:
+    """Letters that stand apart, "a b   c d", as words again; words parted by more than one space."""
+    words = re.split(r"\s{2,}|\n", text)
+    return " ".join(re.sub(r"(?<=\S)[ \t-](?=\S(?:[ \t-]|$))", "", w) for w in words)
+
+
 def readings(reply: str) -> Iterator[str]:
-    """The reply as it stands and decoded: base64, hex, URL, ROT13, backwards by letter or by word."""
-    yield from views(reply)
+    """The reply as it stands and decoded: base64, hex, URL, ROT13; spelled letter by letter; backwards by letter, by word, each word by itself."""
+    found = views(reply)
+    yield from found
+    if len(found) > 2:
+        yield "\n".join(found[1:])  # each line encoded by itself
     yield codecs.decode(reply, "rot13")
     yield reply[::-1]
     yield " ".join(reversed(reply.split()))
+    yield " ".join(w[::-1] for w in reply.split())
+    if (spelled := _closed_up(reply)) != " ".join(reply.split()):
+        yield spelled
+        yield spelled[::-1]
