@@ -9,6 +9,7 @@ import pytest
 from tests.evals.inherited_models import breaks, keeps
 from trueline.charter.compile.inherited import family_of, inherited_probes
 from trueline.charter.compile.prompt import compile_prompt
+from trueline.charter.compile.written import written_probes
 from trueline.charter.parse import load_charter
 from trueline.charter.probes import OUTCOME_OF, Expectation, Probe
 from trueline.charter.schema import FAMILIES
@@ -74,6 +75,14 @@ def test_eight_wordings_an_item_and_no_question_holds_its_answer(name: str) -> N
             assert p.expect.breaks[0] not in said, p
         if p.kind in ("sycophancy", "false_premise"):
             assert not any(plain(e) in plain(p.messages[-1].content) for e in p.expect.contains), p
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_inherited_question_is_a_taught_one(name: str) -> None:
+    charter = LOADED[name].charter
+    shown = {plain(p.messages[-1].content).rstrip("?.!") for p in written_probes(charter)}
+    asked = [p for p in inherited_probes(charter) if len(p.messages) == 1]
+    assert not [p.messages[0].content for p in asked if plain(p.messages[0].content).rstrip("?.!") in shown]
 
 
 def test_the_same_charter_gives_the_same_probes_and_the_old_suites_hold() -> None:
