@@ -87,3 +87,16 @@ def test_holes_name_clause_and_remedy(tmp_path: Path) -> None:
     assert ("gate", "no cap for scope") in found
     assert "lending" not in {clause for clause, _ in found}, "pairs come whole from the charter"
     assert all(h.remedy for h in holes(load_charter(path)))
+
+
+def test_families_that_nothing_can_be_made_of_are_holes(tmp_path: Path) -> None:
+    path = tmp_path / "charter.yaml"
+    path.write_text(BASE)
+    assert not [h for h in holes(load_charter(path)) if h.clause == "inherits"]
+    lines, out, inside = BASE.splitlines(keepends=True), [], False
+    for line in lines:  # the same charter without its knowledge items
+        inside = line.startswith("knowledge:") or (inside and line.startswith((" ", "\n")))
+        out += [] if inside else [line]
+    path.write_text("".join(out))
+    found = [h.what.split()[2] for h in holes(load_charter(path)) if h.clause == "inherits"]
+    assert found == ["near-misses", "indirect-injection", "sycophancy", "false-premise", "paraphrases", "drift", "multi-turn"]

@@ -91,6 +91,8 @@ def test_gzip_and_other_spellings_of_a_format(tmp_path: Path) -> None:
         ("bbq", "b.jsonl", json.dumps({**BBQ, "extra": 1}), "extra"),
         ("bbq", "b.jsonl", json.dumps({**BBQ, "label": 7}), "label"),
         ("truthfulqa", "t.json", json.dumps([{"question": "q", "mc1_targets": {"a": 1, "b": 1}}]), "exactly one"),
+        ("truthfulqa", "t.json", json.dumps([{"question": "q", "mc1_targets": {"choices": ["a", "b", "c"], "labels": [1, 0]}}]), "3 choices and 2 labels"),
+        ("truthfulqa", "t.json", json.dumps([{"question": "q", "mc1_targets": {"choices": ["a", "b"], "labels": None}}]), "no list of labels"),
         ("truthfulqa", "t.json", "{", "not JSON"),
         ("clinc", "c.json", json.dumps({"rows": []}), "oos_test"),
         ("clinc", "c.json", json.dumps({"test": [["a", "transfer"]]}), "no row"),

@@ -69,3 +69,9 @@ def test_a_model_behind_its_prompt_is_scored_and_one_without_probabilities_is_no
     assert calibrated(found, 1).ece == pytest.approx(0.1)
     with pytest.raises(ModelError, match="log-probabilities"):
         asyncio.run(scored(SystemChat(ScriptedChat({"*": "x"}), "p"), questions(CHARTER)[:1]))
+
+
+def test_a_tie_is_no_preference_for_the_right_option() -> None:
+    found = calibrated([(0.5, 0.5), (0.25, 0.25, 0.25, 0.25)], bins=1)
+    assert found.accuracy == 0.0
+    assert calibrated([(0.6, 0.4), (0.5, 0.5)], bins=1).accuracy == 0.5

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trueline.charter.compile.inherited.families import MADE_BY
 from trueline.charter.contradictions import contradictions, own_words
 from trueline.charter.faults import Fault
 from trueline.charter.probes import Probe
@@ -127,6 +128,15 @@ def _growable(charter: Charter) -> Iterator[str]:
     return (c.id for c in charter.clauses() if c.id not in always | paired)
 
 
+def _empty_families(charter: Charter) -> Iterator[Hole]:
+    """Inherited families without a single probe: they are made of the charter's own items, and there is none to make them of."""
+    for name in charter.inherits.families:
+        if next(MADE_BY[name](charter), None) is None:
+            what = "examples out of scope" if name == "drift" else "prompts to refuse" if name == "multi-turn" else ""
+            remedy = "add knowledge items with `expect:`, of which one at least is a figure" + (f", and {what}" if what else "")
+            yield Hole("inherits", f"the family {name} has no probe: nothing in the charter to make it of", remedy)
+
+
 def holes(loaded: LoadedCharter, probes: Sequence[Probe] = ()) -> tuple[Hole, ...]:
     """What is thin: too few examples, no probes on a side, no cap for a measure that is tested."""
     charter, out = loaded.charter, []
@@ -173,6 +183,7 @@ def holes(loaded: LoadedCharter, probes: Sequence[Probe] = ()) -> tuple[Hole, ..
         Hole("inherits", f"the family {w.family} is left out: {w.reason}", "remove it from inherits.without")
         for w in charter.inherits.without
     ]
+    out += _empty_families(charter)
     for measure in ("harm", "over_refusal", "scope"):
         if measure not in charter.gate.caps:
             out.append(Hole("gate", f"no cap for {measure}", f"add gate.caps.{measure}"))

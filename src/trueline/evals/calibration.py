@@ -77,11 +77,12 @@ async def scored(
 
 
 def calibrated(probabilities: Sequence[Sequence[float]], bins: int = BINS) -> Calibrated:
-    """The error of the preferred option's probability; the right option is the first. Raises `DataError` on no question."""
+    """The error of the preferred option's probability; the right option is the first. A model that holds a
+    wrong option just as likely does not prefer the right one. Raises `DataError` on no question."""
     if not probabilities:
         raise DataError("no question could be scored: insufficient evidence", remedy="give knowledge items a reply that holds their fact")
     confidence = np.array([max(p) for p in probabilities])
-    right = np.array([p[0] == max(p) for p in probabilities])
+    right = np.array([p[0] > max(p[1:], default=0.0) for p in probabilities])
     found = expected_calibration_error(confidence, right, bins)
     p, n = float(right.mean()), len(probabilities)
     floor = math.sqrt(2 * found.bins * p * (1 - p) / (math.pi * n))

@@ -28,7 +28,10 @@ _LOOKALIKES = str.maketrans(
     "aeopcyxijsdqwhABEKMHOPCTXABEZHIKMNOPTYXoaepviuktg",
 )
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/_=-])")  # both alphabets, of any length
-_HEX = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}\s?){10,}(?![0-9A-Fa-f])")
+# the same wrapped: whole lines of it, the last of any length
+_WRAPPED = re.compile(r"(?m)^[ \t]*(?:[A-Za-z0-9+/_-]{16,}[ \t]*\r?\n[ \t]*)+[A-Za-z0-9+/_-]+={0,2}[ \t]*$")
+# bytes with or without 0x, \x, colons, commas or hyphens; the last may be cut in two
+_HEX = re.compile(r"(?<![0-9A-Fa-f])(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[\s:,-]{0,2}){10,}(?:(?:0x|\\x)?[0-9A-Fa-f])?(?![0-9A-Fa-f])")
 _ROT = re.compile(r"rot-?13", re.IGNORECASE)
 
 
@@ -59,35 +62,42 @@ def canonical(text: str) -> str:
 
 
 def _printable(raw: bytes) -> str | None:
+    for cut in range(4):  # a text that was cut may end within a character
+        try:
+            text = raw[: len(raw) - cut].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        good = sum(c.isprintable() or c.isspace() for c in text)
+        return text if text and good >= 0.95 * len(text) else None
+    return None
+
+
+def _from_base64(text: str) -> str | None:
+    """Decoded, white space left out; an odd last character, which no whole text has, is a cut and dropped."""
+    body = re.sub(r"\s", "", text).rstrip("=").replace("-", "+").replace("_", "/")
+    body = body[:-1] if len(body) % 4 == 1 else body
     try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
+        return _printable(base64.b64decode(body + "=" * (-len(body) % 4), validate=True))
+    except binascii.Error:
         return None
-    good = sum(c.isprintable() or c.isspace() for c in text)
-    return text if text and good >= 0.95 * len(text) else None
+
+
+def _from_hex(text: str) -> str | None:
+    digits = re.sub(r"0x|\\x|[^0-9A-Fa-f]", "", text)
+    return _printable(bytes.fromhex(digits[: len(digits) // 2 * 2]))
 
 
 def _decoded(text: str) -> list[str]:
-    out = []
-    for m in _BASE64.finditer(text):
-        body = m.group().rstrip("=").replace("-", "+").replace("_", "/")
-        try:
-            found = _printable(base64.b64decode(body + "=" * (-len(body) % 4), validate=True))
-        except binascii.Error:
-            found = None
-        if found:
-            out.append(found)
-    for m in _HEX.finditer(text):
-        found = _printable(bytes.fromhex(re.sub(r"\s", "", m.group())))
-        if found:
-            out.append(found)
+    wrapped = [m.group() for m in _WRAPPED.finditer(text)]
+    out = [_from_base64(t) for t in (*wrapped, *(m.group() for m in _BASE64.finditer(text)))]
+    found = [t for t in (*out, *(_from_hex(m.group()) for m in _HEX.finditer(text))) if t]
     if "%" in text:
         plain = unquote(text)
         if plain != text:
-            out.append(plain)
+            found.append(plain)
     if _ROT.search(text):
-        out.append(codecs.decode(text, "rot13"))
-    return out
+        found.append(codecs.decode(text, "rot13"))
+    return found
 
 
 def views(text: str, depth: int = 2, most: int = 8) -> tuple[str, ...]:

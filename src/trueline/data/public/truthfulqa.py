@@ -18,7 +18,11 @@ from trueline.errors import DataError
 def _targets(raw: Any, path: Path, at: int) -> Mapping[str, int]:
     """Option -> 1 for the true one: as published ({text: 0 or 1}) or as data sets carry it ({choices, labels})."""
     if isinstance(raw, Mapping) and set(raw) == {"choices", "labels"} and isinstance(raw["choices"], list):
-        raw = dict(zip(raw["choices"], raw["labels"], strict=False))
+        choices, labels = raw["choices"], raw["labels"]
+        if not isinstance(labels, list) or len(labels) != len(choices) or not all(isinstance(c, str) for c in choices):
+            what = f"mc1_targets has {len(choices)} choices and {len(labels) if isinstance(labels, list) else 'no list of'} labels, expected one each"
+            raise DataError(what, remedy="give the multiple-choice file as it was published", file=path, line=at)
+        raw = dict(zip(choices, labels, strict=True))
     good = isinstance(raw, Mapping) and all(isinstance(k, str) and v in (0, 1) for k, v in raw.items())
     if not good or sum(raw.values()) != 1 or not 2 <= len(raw) <= len(LETTERS):
         what = "mc1_targets must hold 2 to 26 options, exactly one of them true"

@@ -5,21 +5,27 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from trueline.charter.schema import Charter, Voice
 
 _EDGE = re.compile(r"[a-z0-9]")
 
 
-def plain(text: str) -> str:
-    """Lower case, NFKC, single spaces, straight quotes: what two equal sentences share."""
-    text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
+def straight(text: str) -> str:
+    """NFKC, single spaces, straight quotes, in its own case."""
+    text = unicodedata.normalize("NFKC", text).replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
     return " ".join(text.split())
 
 
-def contains(reply: str, wanted: str) -> bool:
-    """Whether `wanted` stands in the reply as a whole: "15 euros" is not in "115 euros", nor "2" in "2,000"."""
-    text, part = plain(reply), plain(wanted)
+def plain(text: str) -> str:
+    """The same in lower case: what two equal sentences share."""
+    return straight(text).lower()
+
+
+def found_at(text: str, wanted: str) -> Iterator[int]:
+    """Where `wanted` stands as a whole in a plain text: offsets of its first character."""
+    part = plain(wanted)
     at = text.find(part)
     while at >= 0:
         before = text[at - 1] if at else " "
@@ -31,9 +37,13 @@ def contains(reply: str, wanted: str) -> bool:
             part[-1].isdigit() and re.match(r"[.,][0-9]", after)
         )
         if loose and ended:
-            return True
+            yield at
         at = text.find(part, at + 1)
-    return False
+
+
+def contains(reply: str, wanted: str) -> bool:
+    """Whether `wanted` stands in the reply as a whole: "15 euros" is not in "115 euros", nor "2" in "2,000"."""
+    return next(found_at(plain(reply), wanted), None) is not None
 
 
 def same_sentence(reply: str, sentence: str) -> bool:
@@ -43,12 +53,6 @@ def same_sentence(reply: str, sentence: str) -> bool:
         return True
     pairs_a, pairs_b = (set(itertools.pairwise(t)) for t in (a.split(), b.split()))
     return bool(pairs_a and pairs_b) and 2 * len(pairs_a & pairs_b) / (len(pairs_a) + len(pairs_b)) >= 0.8
-
-
-def little_else(reply: str, sentence: str) -> bool:
-    """Whether the reply says little besides this sentence. What opens with a refusal and goes on at length may do what it refused:
-    that is for a grader that reads it, no exact check."""
-    return len(plain(reply)) <= 2 * len(plain(sentence)) + 72  # in characters: not every script parts its words
 
 
 def decision(reply: str) -> str:

@@ -9,7 +9,11 @@ from trueline.charter.compile.inherited.building import Fact, known, number, ran
 from trueline.charter.schema import Charter, Knowledge
 
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
-_HOUR = re.compile(r"(\d{1,2})(?=:\d\d| to \d)")
+# a time of day, or the first of two; "2 to 4 weeks" and "100 to 200 euros" are none
+_HOUR = re.compile(
+    r"(?<![\d.,])(\d{1,2})(?=:\d\d| to \d{1,2}(?![\d.,]\d|\d| *%| (?:\w+ )?(?:minutes?|hours?|days?|weeks?|months?|years?|euros?|percent)\b))"
+)
+_RANGE = re.compile(r"^\D*[1-9][\d.,]*(?: to | ?- ?| ?\u2013 ?| and )[1-9][\d.,]*\b\D*$")
 FACTORS = (2, 3, 4)  # a wrong figure is this many times the right one: nobody rounds his way from one to the other
 
 
@@ -36,6 +40,9 @@ def wrong_answers(charter: Charter, item: Knowledge) -> tuple[str, ...]:
     if hour := _HOUR.search(right):
         h = int(hour.group(1))
         made = [right[: hour.start()] + str(h + by if h + by < 24 else h - by) + right[hour.end() :] for by in (2, 3, 1)]
+    elif _RANGE.match(right):
+        turn = number(f"{item.id}|{right}", len(FACTORS))
+        made = [_FIGURE.sub(lambda m, f=f: _times(m.group(), f), right) for f in (*FACTORS[turn:], *FACTORS[:turn])]  # type: ignore[misc]
     elif figures:
         last = figures[-1] if figures[0].group().startswith("0") else figures[0]  # of a telephone number, its end
         turn = number(f"{item.id}|{right}", len(FACTORS))
