@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
+from trueline.charter.compile.diff import quoted_in
+from trueline.charter.compile.written import written_probes
 from trueline.charter.turns import Message
-from trueline.cli.project import open_project
+from trueline.cli.project import open_project, tuned_of
 from trueline.cli.targets import SystemFile, Target, charter_of
 from trueline.core.chat import ChatModel
 
@@ -17,7 +20,7 @@ WITHOUT = "measured without its guard (--no-guard): this is not what its user se
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What is asked. `trained_on`: prompts of the teach side from which the guard's heads learnt; `shown`: hand-written examples from which
-    they did, which are no held-out evidence about this system; `notes` for a person."""
+    they did, which the prompt quotes or its search asked: no held-out evidence about this system; `notes` for a person."""
 
     chat: ChatModel
     trained_on: Prompts = ()
@@ -40,10 +43,11 @@ def behind_guard(target: Target, model: ChatModel, without: bool) -> Measured:
     from trueline.guard.rules import rules_for
 
     system = target.system
-    if system is None or not system.guard:
+    if system is None:
         return Measured(model)
-    if without:
-        return Measured(model, notes=(WITHOUT,))
+    known, looks = _known(target, system, str(model.identity().get("prompt", "")))
+    if not system.guard or without:
+        return Measured(model, shown=known, notes=(*([WITHOUT] if system.guard else []), *looks))
     project = open_project(charter_of(target, system))
     guard = open_guard(project, str(model.identity().get("prompt", "")), True)
     assert isinstance(guard, Guard), "a charter's guard"
@@ -53,7 +57,22 @@ def behind_guard(target: Target, model: ChatModel, without: bool) -> Measured:
     notes = ["measured behind its guard, as its user meets it"]
     if guard.heads.unarmed:
         notes.append(f"the guard's heads are not armed for {', '.join(guard.heads.unarmed)}: too few examples to learn from")
-    return Measured(GuardedChat(model, guard, rules_for(project.loaded.charter)), _prompts(grown), _prompts(written), tuple(notes))
+    return Measured(
+        GuardedChat(model, guard, rules_for(project.loaded.charter)), _prompts(grown), (*_prompts(written), *known), (*notes, *looks)
+    )
+
+
+def _known(target: Target, system: SystemFile, prompt: str) -> tuple[Prompts, tuple[str, ...]]:
+    """Hand-written questions that are no held-out evidence about a system's prompt: those that it quotes, and those that its search asked. With
+    a note on how often the probes were looked at while it was chosen."""
+    written = written_probes(open_project(charter_of(target, system)).loaded.charter)
+    quoted = set(quoted_in(prompt, [p.messages[-1].content for p in written]))
+    known = [p.messages for p in written if p.messages[-1].content in quoted]
+    if system.tuned is None:
+        return tuple(known), ()
+    made = tuned_of(Path(target.text), system)
+    told = f"its prompt is one of {made.looks} that were judged on the held-out probes: chosen among them it may look better than it is"
+    return tuple(dict.fromkeys([*known, *made.known])), (told,) if made.looks > 1 else ()
 
 
 def _prompts(texts: Iterable[str]) -> Prompts:
