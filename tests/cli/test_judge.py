@@ -124,6 +124,7 @@ def test_a_model_judges(folder: Path, capsys: pytest.CaptureFixture[str], monkey
         (["--labels", "labels.jsonl", "--run", "a", "--baseline-labels", "labels.jsonl"], "go together"),
         (["--labels", "other.jsonl", "--run", "a"], "none of the 1 labelled replies"),
         (["--sample", "a", "--out", "labels.jsonl"], "is there already"),
+        (["grader:reply", "--labels", "a/replies.jsonl", "--run", "a"], "a grader's own grade"),
     ],
 )
 def test_wrong_use(
