@@ -1,6 +1,7 @@
 """Scorecards and provider sheets: what was not measured is called so, and what is asserted is not called true."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,11 @@ def test_hostile_words_stay_words_in_markdown() -> None:
     assert not re.search(r"(?<!\\)!?(?<!\\)\[", spans)
     assert "@team" not in spans
     assert "evil" in spans  # it is shown, and does nothing
+
+
+@pytest.mark.parametrize(("origin", "name"), [("grown", "harm"), ("written", "harm (written)"), ("inherited", "harm (inherited)")])
+def test_every_origin_is_set_against_the_first(origin: Any, name: str) -> None:
+    good, bad = ([replace(row(i, "refuse", "refused", result=r), origin=origin) for i in range(4)] for r in ("pass", "fail"))
+    card = scorecard(("a", "b"), [evaluated(good), evaluated(bad, "b")])
+    found = card["measures"][name][1]["against_first"]
+    assert (found["difference"], found["pairs"]) == (1.0, 4)
