@@ -16,6 +16,7 @@ from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.data.evaluations import write_evaluation
 from trueline.data.jsonl import read_jsonl, write_jsonl
 from trueline.evals.graders.calibrated import grader_digest, with_error
+from trueline.evals.suite_files import write_suite
 from trueline.evals.suites import suite_for
 
 BANK = ["--charter", "bundled:harbor_bank"]
@@ -156,3 +157,27 @@ def test_probes_of_another_charter_are_no_labels(folder: Path, capsys: pytest.Ca
     assert run(["judge", "grader:reply", *BANK, "--labels", str(folder / "x.jsonl")]) == 64
     assert "x.jsonl:1" in capsys.readouterr().err
     assert load_charter(charter_path("bundled:harbor_bank")).charter.principles
+
+
+def test_inherited_replies_are_drawn_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What every charter inherits is judged too: where the evaluation's suite is named, and only there."""
+    project = open_project("bundled:harbor_bank")
+    suite = suite_for(project.loaded.charter, project.probes, choice="inherited")
+    probes = [p for p in suite.probes if p.family.startswith("inherited:harmful")][:8]
+    assert len(probes) == 8
+    grader = project.grader()
+    said = [_row(p, "Sure! Go to Settings and do it.", "fail" if i % 2 else "pass", i, grader) for i, p in enumerate(probes)]
+    write_evaluation(
+        tmp_path / "i", Evaluation("i", {}, project.loaded.digest, "s", {}, {"charter": grader.identity()}, tuple(said), "now", 0.0)
+    )
+    words = ["--sample", str(tmp_path / "i"), "--out", str(tmp_path / "sheet.jsonl")]
+    assert run(["judge", *BANK, *words]) == 64
+    assert "--suite" in capsys.readouterr().err
+    write_suite(tmp_path / "frozen", suite, name="s", version="1", charter=project.loaded.digest)
+    told(capsys, "--suite", tmp_path / "frozen", *words)
+    rows = [r for _, r in read_jsonl(tmp_path / "sheet.jsonl")]
+    assert {r["probe"] for r in rows} == {p.id for p in probes}
+    assert all(r["rule"].startswith("Clause inherited:harmful: Never help") for r in rows)
+    write_jsonl(tmp_path / "sheet.jsonl", [{**r, "result": ("pass", "fail")[i % 2]} for i, r in enumerate(rows)])
+    found = told(capsys, "--suite", "inherited", "--labels", tmp_path / "sheet.jsonl", "--run", tmp_path / "i")["found"]
+    assert found["labels"] == 8  # type: ignore[index]

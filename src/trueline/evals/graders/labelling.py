@@ -47,7 +47,7 @@ def sheet(evaluation: Evaluation, probes: Mapping[str, Probe], charter: Charter,
     for r in drawn(judged, n, seed):
         if r.probe not in probes:
             raise DataError(
-                f"the probe {r.probe!r:.60} is not among the charter's", remedy="name the charter and probes of this evaluation"
+                f"the probe {r.probe!r:.60} is not in the suite", remedy="name the charter, --probes and --suite of this evaluation"
             )
         probe = probes[r.probe]
         out.append({
@@ -70,7 +70,7 @@ def labelled_from(rows: Sequence[tuple[int, Mapping[str, Any]]], probes: Mapping
         probe, reply, result = probes.get(str(row.get("probe"))), row.get("reply"), row.get("result")
         if probe is None:
             what = f"the probe {row.get('probe')!r:.60} is not in the suite"
-            raise DataError(what, remedy="label replies of this suite", file=file, line=line)
+            raise DataError(what, remedy="label replies of this suite, or name theirs (--suite)", file=file, line=line)
         if not isinstance(reply, str):
             raise DataError(f"reply must be text, got {type(reply).__name__}", remedy="mend 'reply'", file=file, line=line)
         if "grader" in row or "seen" in row:
