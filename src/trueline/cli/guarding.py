@@ -11,6 +11,7 @@ from trueline.charter.compile.written import written_probes
 from trueline.charter.turns import Message
 from trueline.cli.project import open_project, tuned_of
 from trueline.cli.targets import SystemFile, Target, charter_of
+from trueline.cli.trained_data import trained_data
 from trueline.core.chat import ChatModel
 
 Prompts = tuple[tuple[Message, ...], ...]
@@ -19,7 +20,7 @@ WITHOUT = "measured without its guard (--no-guard): this is not what its user se
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What is asked. `trained_on`: prompts of the teach side from which the guard's heads learnt; `shown`: hand-written examples from which
+    """What is asked. `trained_on`: prompts that the model was trained on, by its own records, and those from which the guard's heads learnt; `shown`: hand-written examples from which
     they did, which the prompt quotes or its search asked: no held-out evidence about this system; `notes` for a person."""
 
     chat: ChatModel
@@ -35,19 +36,20 @@ def has_guard(system: SystemFile | None) -> bool:
 
 def behind_guard(target: Target, model: ChatModel, without: bool) -> Measured:
     """The `model` of a target, behind its prompt already, as its user meets it. The guard is that of the system's own charter, taught by
-    the probes beside that charter and told the prompt that must not leak; a target without a guard stays as it is."""
-    from trueline.cli.serving import open_guard
+    the probes beside that charter and told the prompt that must not leak; a target without a guard stays as it is. With what is known of its training."""
+    from trueline.cli.serving import model_of, open_guard
     from trueline.guard.build import Guard
     from trueline.guard.guarded import GuardedChat
     from trueline.guard.heads import learnt
     from trueline.guard.rules import rules_for
 
     system = target.system
+    trained = trained_data(model_of(target.text)[0])
     if system is None:
-        return Measured(model)
+        return Measured(model, trained.prompts, notes=trained.notes)
     known, looks = _known(target, system, str(model.identity().get("prompt", "")))
     if not system.guard or without:
-        return Measured(model, shown=known, notes=(*([WITHOUT] if system.guard else []), *looks))
+        return Measured(model, trained.prompts, known, (*([WITHOUT] if system.guard else []), *looks, *trained.notes))
     project = open_project(charter_of(target, system))
     guard = open_guard(project, str(model.identity().get("prompt", "")), True)
     assert isinstance(guard, Guard), "a charter's guard"
@@ -58,8 +60,9 @@ def behind_guard(target: Target, model: ChatModel, without: bool) -> Measured:
     if guard.heads.unarmed:
         notes.append(f"the guard's heads are not armed for {', '.join(guard.heads.unarmed)}: too few examples to learn from")
     return Measured(
-        GuardedChat(model, guard, rules_for(project.loaded.charter)), _prompts(grown), (*_prompts(written), *known), (*notes, *looks)
-    )
+        GuardedChat(model, guard, rules_for(project.loaded.charter)), (*trained.prompts, *_prompts(grown)), (*_prompts(written), *known),
+        (*notes, *looks, *trained.notes),
+    )  # fmt: skip
 
 
 def _known(target: Target, system: SystemFile, prompt: str) -> tuple[Prompts, tuple[str, ...]]:
