@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from trueline.cli.tune_search import Outcome, Plan
     from trueline.evals.prompts.halving import Tried
     from trueline.evals.prompts.writing import Proposed
+    from trueline.evals.suites import Suite
+
+
+WRITTEN = 600  # tokens of a writer's answer, at most
 
 
 @click.command(
@@ -45,11 +49,12 @@ if TYPE_CHECKING:
 @click.option("--max-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest reply in tokens.")
 @click.option("--concurrency", default=64, show_default=True, type=click.IntRange(1), help="Requests under way at once.")
 @click.option("--seed", default=0, show_default=True, help="Seed of search and sampling.")
+@click.option("--yes", is_flag=True, help="Ask somebody else's endpoint without asking for leave first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     target: str, charter: str, probes: Path | None, out: Path | None, prompt_budget: int | None, few_shots: int, requests: int, dev: int,
     width: int, limit: int | None, writer: str | None, fine_tuned: str | None, price: str | None, temperature: float, max_tokens: int,
-    concurrency: int, seed: int, as_json: bool,
+    concurrency: int, seed: int, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Wires the search and the ladder together."""
     import json
@@ -76,6 +81,7 @@ def command(
     folder = out or evaluation_folder(
         Path("runs"), "tune", suite, target, dict(opened.chat.identity()), sampling.to_dict(), plan.budget, seed
     )
+    _ask_leave(opened, project, suite, plan, writer, fine_tuned, yes)
     folder.mkdir(parents=True, exist_ok=True)
     say = _quiet if as_json else (lambda line: click.echo(line, err=True))
     for note in opened.notes:
@@ -98,6 +104,30 @@ def command(
     print_ladder(climbed, told)
     click.echo(f"diff: {folder / 'prompt.yaml'}   system: {folder / 'system.yaml'}")
     return 0
+
+
+def _ask_leave(
+    opened: Target, project: Project, suite: Suite, plan: Plan, writer: str | None, fine_tuned: str | None, yes: bool
+) -> None:  # fmt: skip
+    """Of everybody who will be asked, before anybody is: the target by the search and at most three levels, the writer once for each clause, the
+    fine-tuned model once. Raises `TargetError` where leave is not given."""
+    from itertools import cycle, islice
+
+    from trueline.charter.compile.prompt import sentences
+    from trueline.cli.consent import ask_leave
+    from trueline.cli.serving import model_of
+    from trueline.cli.targets import open_target
+    from trueline.cli.tune_search import teaching_side
+    from trueline.evals.suites import Suite
+
+    searched = (*islice(cycle(teaching_side(project)), plan.requests), *suite.probes * 3)
+    wordings = tuple(islice(cycle(suite.probes), len(sentences(project.loaded.charter))))
+    longest = plan.sampling.max_tokens
+    behind = {"prompt": project.prompt(opened, plan.budget, 0)[0].text}
+    ask_leave("tune-prompt", Suite(searched, ""), {**opened.chat.identity(), **behind}, samples=1, max_tokens=longest, yes=yes)
+    for text, asked, most in ((writer, Suite(wordings, ""), WRITTEN), (fine_tuned, suite, longest)):
+        if text and model_of(text)[0].startswith(("openai:", "anthropic:")):  # a local one is not opened twice
+            ask_leave("tune-prompt", asked, open_target(text).chat.identity(), samples=1, max_tokens=most, yes=yes)
 
 
 def _quiet(_: str) -> None:
