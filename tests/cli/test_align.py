@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.scripted_upstream import Upstream
+from trueline.charter.parse import load_charter
 from trueline.charter.splits import side_of
 from trueline.cli.main import run
+from trueline.cli.trained_data import trained_data
+from trueline.data.contamination import taught
 from trueline.data.evaluations import read_evaluation
 from trueline.engine.tiny import tiny_model
+from trueline.evals.suites import suite_for
 
 STARTER = Path(__file__).parents[2] / "src" / "trueline" / "shipped" / "templates" / "charter.yaml"
 RUN = """\
@@ -70,6 +74,8 @@ def test_the_whole_run_leaves_evidence_skips_what_is_done_and_redoes_what_change
     assert not after.contaminated
     assert {r.kind for r in after.rows if r.probe in after.taught} >= {"refuse", "out_of_scope"}, "hand-written examples are taught"
     assert not read_evaluation(out / "before").taught
+    known = taught(suite_for(load_charter(project / "charter.yaml").charter, ()).probes, trained_data(str(out / "model")).prompts)
+    assert set(after.taught) <= set(known), "whoever measures what ships knows what it learnt"
     record = json.loads((out / "run.json").read_text())
     sft = record["stages"]["0-sft"]
     assert sft["audit"]["rows"] == sft["rows"] > 12

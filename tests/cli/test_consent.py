@@ -1,12 +1,17 @@
 """Nobody else's endpoint is attacked before somebody agrees; what will be sent is said in numbers."""
 
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
 
 from tests.evals.test_journal import probes
+from trueline.charter.compile.written import written_probes
+from trueline.charter.parse import load_charter
+from trueline.charter.shipped import charter_path
 from trueline.cli.consent import ask_leave, foreign_host, sending
 from trueline.cli.limits import limit_options, limits_of
 from trueline.errors import TargetError, TruelineError
@@ -75,6 +80,46 @@ def test_both_verbs_ask_before_the_first_request(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
     assert run(["eval", *command[1:]]) == 64
     assert "nothing was sent" in capsys.readouterr().err
+
+
+ABROAD_TARGET, HOME = "openai:m@https://api.example.com/v1", "openai:m@http://127.0.0.1:9/v1"
+BANK = ("-c", "bundled:harbor_bank")
+FEW = ("--limit", "5", "--requests", "900", "--dev", "40")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("compare", HOME, ABROAD_TARGET, *BANK, "--limit", "5"), "compare will send"),
+        (("tune-prompt", ABROAD_TARGET, *BANK, *FEW), "tune-prompt will send"),
+        (("tune-prompt", HOME, *BANK, *FEW, "--with", ABROAD_TARGET), "tune-prompt will send"),
+        (("tune-prompt", HOME, *BANK, *FEW, "--fine-tuned", ABROAD_TARGET), "tune-prompt will send"),
+        (("judge", ABROAD_TARGET, *BANK, "--labels", "labels.jsonl"), "judge will send 2 requests"),
+    ],
+)
+def test_every_verb_that_asks_asks_for_leave_first(
+    words: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from trueline.cli.main import run
+    from trueline.models.openai_chat import OpenAIChat
+
+    async def reply(*_: object) -> object:
+        raise AssertionError("asked before leave was given")
+
+    monkeypatch.chdir(tmp_path)
+    probe = written_probes(load_charter(charter_path("bundled:harbor_bank")).charter)[0]
+    row = {"probe": probe.id, "reply": "Well.", "result": "pass", "labelled_by": "a test"}
+    (tmp_path / "labels.jsonl").write_text(json.dumps(row) + "\n")
+    monkeypatch.setattr(OpenAIChat, "reply", reply)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
+    assert run([*words]) == 64
+    said = capsys.readouterr().err
+    assert "nothing was sent" in said
+    assert told in said
+    assert "api.example.com" in said
+    with pytest.raises(AssertionError, match="asked before leave"):
+        run([*words, "--yes"])
 
 
 def test_options_become_limits() -> None:

@@ -17,6 +17,7 @@ from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.data.evaluations import write_evaluation
 from trueline.data.jsonl import read_jsonl, write_jsonl
 from trueline.evals.graders.calibrated import grader_digest, with_error
+from trueline.evals.suite_files import write_suite
 from trueline.evals.suites import suite_for
 from trueline.models.openai_chat import OpenAIChat
 
@@ -126,6 +127,7 @@ def test_a_model_judges(folder: Path, capsys: pytest.CaptureFixture[str], monkey
         (["--labels", "labels.jsonl", "--run", "a", "--baseline-labels", "labels.jsonl"], "go together"),
         (["--labels", "other.jsonl", "--run", "a"], "none of the 1 labelled replies"),
         (["--sample", "a", "--out", "labels.jsonl"], "is there already"),
+        (["grader:reply", "--labels", "a/replies.jsonl", "--run", "a"], "a grader's own grade"),
     ],
 )
 def test_wrong_use(
@@ -172,3 +174,27 @@ def test_the_judge_of_an_evaluation_is_closed(tmp_path: Path, monkeypatch: pytes
         assert run(["eval", f"openai:m@{server.url}/v1", *BANK, *words]) == 0
         assert len(judge.asked) > 0
     assert sorted(name.split("@")[0] for name in closed) == ["openai:judge", "openai:m"]
+
+
+def test_inherited_replies_are_drawn_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What every charter inherits is judged too: where the evaluation's suite is named, and only there."""
+    project = open_project("bundled:harbor_bank")
+    suite = suite_for(project.loaded.charter, project.probes, choice="inherited")
+    probes = [p for p in suite.probes if p.family.startswith("inherited:harmful")][:8]
+    assert len(probes) == 8
+    grader = project.grader()
+    said = [_row(p, "Sure! Go to Settings and do it.", "fail" if i % 2 else "pass", i, grader) for i, p in enumerate(probes)]
+    write_evaluation(
+        tmp_path / "i", Evaluation("i", {}, project.loaded.digest, "s", {}, {"charter": grader.identity()}, tuple(said), "now", 0.0)
+    )
+    words = ["--sample", str(tmp_path / "i"), "--out", str(tmp_path / "sheet.jsonl")]
+    assert run(["judge", *BANK, *words]) == 64
+    assert "--suite" in capsys.readouterr().err
+    write_suite(tmp_path / "frozen", suite, name="s", version="1", charter=project.loaded.digest)
+    told(capsys, "--suite", tmp_path / "frozen", *words)
+    rows = [r for _, r in read_jsonl(tmp_path / "sheet.jsonl")]
+    assert {r["probe"] for r in rows} == {p.id for p in probes}
+    assert all(r["rule"].startswith("Clause inherited:harmful: Never help") for r in rows)
+    write_jsonl(tmp_path / "sheet.jsonl", [{**r, "result": ("pass", "fail")[i % 2]} for i, r in enumerate(rows)])
+    found = told(capsys, "--suite", "inherited", "--labels", tmp_path / "sheet.jsonl", "--run", tmp_path / "i")["found"]
+    assert found["labels"] == 8  # type: ignore[index]

@@ -105,13 +105,19 @@ def test_a_judge_is_measured_on_labels_and_named_in_the_evaluation(tmp_path: Pat
         said(capsys, 0, "eval", target(up), *some, "--out", tmp_path / "first")
         rows = [json.loads(line) for line in (tmp_path / "first" / "replies.jsonl").read_text().splitlines()]
         near = [r for r in rows if r["kind"] == "near_miss"][:4]
-        labels = [{"probe": r["probe"], "reply": r["reply"], "result": ("pass", "fail")[i % 2]} for i, r in enumerate(near)]
+        labels = [
+            {"probe": r["probe"], "reply": r["reply"], "result": ("pass", "fail")[i % 2], "labelled_by": "a test"}
+            for i, r in enumerate(near)
+        ]
         (tmp_path / "labels.jsonl").write_text("".join(json.dumps(x) + "\n" for x in labels))
         said(capsys, 0, "eval", target(up), *some, "--judge", target(biased), "--out", tmp_path / "judged")
         # a judge that answers A whatever A means has no verdict left once both orders are asked, so nothing can calibrate it
         judge = ("--judge", target(biased), "--judge-labels", tmp_path / "labels.jsonl")
         found = said(capsys, 64, "eval", target(up), *some, *judge, "--out", tmp_path / "calibrated")
+        own = ("--judge", target(biased), "--judge-labels", tmp_path / "first" / "replies.jsonl")
+        refused = said(capsys, 64, "eval", target(up), *some, *own, "--out", tmp_path / "circular")
     assert "insufficient evidence for sensitivity" in found["error"]
+    assert "a grader's own grade" in refused["error"]
     judged = [json.loads(line) for line in (tmp_path / "judged" / "replies.jsonl").read_text().splitlines()]
     assert {r["result"] for r in judged if r["grader"] == "judge"} == {"unscored"}
     manifest = json.loads((tmp_path / "judged" / "evaluation.json").read_text())

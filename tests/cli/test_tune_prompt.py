@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,16 @@ import pytest
 
 from tests.cli.test_align import probes
 from tests.gateway.scripted_upstream import Upstream
+from trueline.charter.parse import load_charter
+from trueline.charter.shipped import charter_path
+from trueline.charter.turns import Message
 from trueline.cli.main import run
+from trueline.cli.project import Project, open_project
+from trueline.cli.tune_ladder import LOOKS, behind, climb, looks_so_far
+from trueline.cli.tune_search import teaching_side
+from trueline.core.chat import Sampling
+from trueline.evals.prompts.halving import development
+from trueline.evals.suites import freeze, suite_for
 
 STARTER = Path(__file__).parents[2] / "src" / "trueline" / "shipped" / "templates" / "charter.yaml"
 REFUSAL = "I cannot help with that. I can help you with your own order."
@@ -66,6 +76,44 @@ def test_the_whole_search_resumes_ships_and_dies_with_its_charter(
     assert not examples & test_side  # few-shots come from the teach side alone
     charter.write_text(charter.read_text().replace("version: 0.1.0", "version: 0.2.0"))
     assert "this tuned prompt was searched for charter" in said(capsys, 64, *system)["error"]
+
+
+def test_what_the_search_asked_is_no_evidence_about_the_system_that_it_wrote(
+    charter: Path, upstream: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, rule, out = f"openai:m@{upstream.url}", ("--charter", charter), tmp_path / "runs" / "tune"
+    grown = (tmp_path / "probes.jsonl").rename(tmp_path / "grown.jsonl")
+    found = said(capsys, 0, "tune-prompt", target, *rule, *FEW, "--probes", grown, "--out", out)
+    dev = development(teaching_side(open_project(str(charter), grown)), 12, 0)
+    searched = {p.id for p in dev if p.origin == "written"}
+    assert len(searched) == found["search"]["written"] > 0
+    words = (*rule, "--probes", grown, "--concurrency", 8)
+    for name, more in (("bare", ("--no-guard",)), ("guarded", ())):
+        said(capsys, 0, "eval", out / "system.yaml", *words, *more, "--out", tmp_path / name)
+        taught = set(json.loads((tmp_path / name / "evaluation.json").read_text())["taught"])
+        assert searched <= taught
+    said(capsys, 0, "compare", out / "system.yaml", target, *words, "--out", tmp_path / "compared")
+    (column,) = (tmp_path / "compared").glob("eval-*system.yaml*")
+    assert searched <= set(json.loads((column / "evaluation.json").read_text())["taught"])
+    text = (out / "prompt.yaml").read_text()
+    assert str(tmp_path) not in text  # the folder may move with its probes
+    assert f"looks: {found['looks']}" in text
+
+
+def test_another_limit_is_a_further_look_at_the_same_probes(tmp_path: Path) -> None:
+    loaded = load_charter(charter_path("bundled:harbor_bank"))
+    project = Project(loaded, ())
+    looks = tmp_path / LOOKS
+    for n, (limit, text) in enumerate(((40, "one"), (80, "two"), (None, "three")), 1):
+        suite = suite_for(loaded.charter, (), limit=limit)
+        level = behind("prompt only", "bundled:harbor", text, (), 1)
+        assert looks_so_far(looks, suite, [level]) == n
+        with Upstream({"*": REFUSAL}) as up:
+            climb([behind("prompt only", f"openai:m@{up.url}", text, (), 1)], project, suite, Sampling(), tmp_path)
+        rows = [json.loads(line) for line in looks.read_text().splitlines()]
+        assert len(rows) == n
+    alone = freeze([replace(suite.probes[0], messages=(Message("user", "A question of its own?"),))])
+    assert looks_so_far(looks, alone, [level]) == 1
 
 
 @pytest.mark.parametrize(

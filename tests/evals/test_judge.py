@@ -143,11 +143,14 @@ def test_calibration_worked_by_hand() -> None:
 
 
 def test_labels_are_read_with_their_line() -> None:
-    good = {"probe": PROBE.id, "reply": "x", "result": "pass"}
+    good = {"probe": PROBE.id, "reply": "x", "result": "pass", "labelled_by": "A. Person"}
     known = {PROBE.id: PROBE}
     assert labelled_from([(1, good), (2, {**good, "result": "unscored"}), (3, {**good, "result": ""})], known, "f") == (
         Labelled(PROBE, "x", "pass"),
     )
-    for bad, word in (({"probe": "?"}, "not in the suite"), ({"reply": 3}, "must be text"), ({"result": "maybe"}, "is not pass")):
+    for bad, word in (({"probe": "?"}, "not in the suite"), ({"reply": 3}, "must be text"), ({"result": "maybe"}, "is not pass"), ({"labelled_by": " "}, "nobody is named"),
+        ({"labelled_by": None}, "nobody is named"), ({"grader": "reply"}, "a grader's own grade"), ({"seen": "refused", "result": ""}, "a grader's own grade")):  # fmt: skip
         with pytest.raises(DataError, match=f"^f:7: .*{word}"):
             labelled_from([(7, {**good, **bad})], known, "f")
+    sheet = {k: v for k, v in good.items() if k != "labelled_by"} | {"drawn": {"evaluation": "e", "seed": 0, "of": 9}}
+    assert len(labelled_from([(1, sheet)], known, "f")) == 1

@@ -44,6 +44,10 @@ def test_a_frozen_suite_comes_back_as_it_was_and_only_so(tmp_path: Path) -> None
     write_suite(tmp_path, suite, name="mine", version="1", charter=LOADED.digest)  # the same again is no change
     with pytest.raises(SuiteError, match="version 1"):
         write_suite(tmp_path, freeze(SOME[:-1]), name="mine", version="1")
+    for probes in (SOME, SOME[:-1]):
+        with pytest.raises(SuiteError, match=r"version 1 of a suite is frozen here.*folder of its own"):
+            write_suite(tmp_path, freeze(probes), name="other", version="2")
+    assert (read_suite(tmp_path)[0].version, read_suite(tmp_path)[1]) == ("1", suite)
     lines = (tmp_path / "suite.jsonl").read_text().splitlines()
     (tmp_path / "suite.jsonl").write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(SuiteError, match="not the probes that were frozen"):

@@ -80,12 +80,32 @@ def test_the_packaged_encoder_gives_what_torch_gives(tmp_path: Path, monkeypatch
 def test_a_graph_is_built_once_and_whole(small: Path) -> None:
     files = read_encoder(small)
     encoder = open_encoder(files, (2,), int8=False)
-    (built,) = cache_folder().iterdir()
+    (built,) = cache_folder().glob("*.onnx")
     before = built.stat().st_mtime_ns
     np.testing.assert_array_equal(open_encoder(files, (2,), int8=False).encode(["a"]), encoder.encode(["a"]))
-    assert [p.stat().st_mtime_ns for p in cache_folder().iterdir()] == [before]
+    assert [p.stat().st_mtime_ns for p in cache_folder().glob("*.onnx")] == [before]
     open_encoder(files, (1,), int8=False)
-    assert len(list(cache_folder().iterdir())) == 2, "other layers are another graph"
+    assert len(list(cache_folder().glob("*.onnx"))) == 2, "other layers are another graph"
+
+
+@pytest.mark.usefixtures("runtime")
+@pytest.mark.parametrize("damage", ["cut", "zeros", "no digest", "another digest"])
+def test_a_damaged_graph_is_built_anew(small: Path, damage: str) -> None:
+    files = read_encoder(small)
+    right = open_encoder(files, (2,), int8=False).encode(["a b"])
+    (graph,) = cache_folder().glob("*.onnx")
+    (digest,) = cache_folder().glob("*.sha256")
+    whole = graph.read_bytes()
+    middle = len(whole) // 2
+    {
+        "cut": lambda: graph.write_bytes(whole[:middle]),
+        "zeros": lambda: graph.write_bytes(whole[:middle] + bytes(len(whole) - middle)),
+        "no digest": digest.unlink,
+        "another digest": lambda: digest.write_text("\u00e4"),
+    }[damage]()
+    np.testing.assert_array_equal(open_encoder(files, (2,), int8=False).encode(["a b"]), right)
+    assert graph.read_bytes() == whole
+    assert digest.exists()
 
 
 @pytest.mark.usefixtures("runtime")

@@ -1,5 +1,7 @@
 """Scorecards and provider sheets: what was not measured is called so, and what is asserted is not called true."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,9 @@ def test_the_template_is_a_sheet_that_states_nothing() -> None:
         ('{value: "yes", asserted_by: P}', "at least one link"),
         ('{value: "yes", asserted_by: P, links: ["javascript:alert(1)"]}', "http"),
         ('{value: "yes", asserted_by: P, links: ["https://u:p@x.org"]}', "secret"),
+        ('{value: "yes", asserted_by: P, links: ["https://a.b/x><script>"]}', "http"),
+        ('{value: "yes", asserted_by: P, links: ["https://a.b/x|y"]}', "http"),
+        ('{value: "yes", asserted_by: P, links: ["https://a.b/x y"]}', "http"),
         ("{value: perhaps}", "value"),
         ("{value: unknown, rumour: 1}", "rumour"),
     ],
@@ -150,3 +155,26 @@ def test_pages_hold_everything_and_let_nothing_in() -> None:
     assert '<a href="https://example.org/card"' in html
     assert html.count("<circle") == 4  # two measures, two targets
     assert "only the gate decides" in html
+
+
+def test_hostile_words_stay_words_in_markdown() -> None:
+    bad = "<script>alert(1)</script> ![x](http://evil/p.png) @team"
+    rows = [row(0, "refuse", "refused", version=bad)]
+    first, second = evaluated(rows), evaluated(rows, f"openai:m {bad}@http://x/v1")
+    card = {**scorecard((first.target, second.target), [first, second]), "notes": [bad]}
+    sheets = [entries(sheet(data_use={**SAYS, "note": bad, "asserted_by": bad}), {}), entries(None, {})]
+    text = markdown(f"T {bad}", card, [column(e, e.target) for e in (first, second)], sheets)
+    spans = re.sub(r"`[^`]*`", "", text)  # in a code span nothing is read
+    assert len(spans) < len(text)
+    assert not re.search(r"(?<!\\)<(?!br>|https://example\.org/card>)", spans)
+    assert not re.search(r"(?<!\\)!?(?<!\\)\[", spans)
+    assert "@team" not in spans
+    assert "evil" in spans  # it is shown, and does nothing
+
+
+@pytest.mark.parametrize(("origin", "name"), [("grown", "harm"), ("written", "harm (written)"), ("inherited", "harm (inherited)")])
+def test_every_origin_is_set_against_the_first(origin: Any, name: str) -> None:
+    good, bad = ([replace(row(i, "refuse", "refused", result=r), origin=origin) for i in range(4)] for r in ("pass", "fail"))
+    card = scorecard(("a", "b"), [evaluated(good), evaluated(bad, "b")])
+    found = card["measures"][name][1]["against_first"]
+    assert (found["difference"], found["pairs"]) == (1.0, 4)

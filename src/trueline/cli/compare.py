@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from trueline.cli.targets import SystemFile
     from trueline.core.evaluations import Evaluation
+    from trueline.evals.suites import Suite
 
 
 @click.command(
@@ -42,12 +43,13 @@ if TYPE_CHECKING:
 @click.option("--markdown", type=click.Path(path_type=Path), help="Also write the scorecard to this Markdown file.")
 @click.option("--html", type=click.Path(path_type=Path), help="Also write the scorecard to this HTML file.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--yes", is_flag=True, help="Ask somebody else's endpoint without asking for leave first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scorecard as JSON.")
 def command(
     targets: tuple[str, ...], charter: str | None, probes: Path | None, out: Path, samples: int, temperature: float, max_tokens: int,
     limit: int | None, concurrency: int, prompt_budget: int | None, few_shots: int, no_prompt: bool, no_guard: bool,
     prices: tuple[str, ...], sheets: tuple[Path, ...], new_sheet: Path | None, markdown: Path | None, html: Path | None, seed: int,
-    as_json: bool,
+    yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Evaluates what is not evaluated yet, then sets side by side."""
     import json
@@ -79,6 +81,7 @@ def command(
     found: list[Evaluation] = []
     if no_guard and not any(has_guard(_system(text)) for text in targets):
         raise TargetError("--no-guard has no effect: no TARGET here is a system with a guard", remedy="leave it out")
+    _ask_leave(targets, suite, samples, max_tokens, yes)
     for text in targets:
         if (Path(text) / MANIFEST).exists():
             found.append(read_evaluation(Path(text)))
@@ -112,6 +115,20 @@ def command(
     else:
         print_card(card, columns, entries, bool(sheets))
     return 0
+
+
+def _ask_leave(targets: tuple[str, ...], suite: Suite, samples: int, max_tokens: int, yes: bool) -> None:
+    """For every TARGET that somebody else serves, before any is asked. Raises `TargetError` where leave is not given."""
+    from trueline.cli.consent import ask_leave
+    from trueline.cli.serving import model_of
+    from trueline.cli.targets import open_target, sampling_of
+    from trueline.data.evaluations import MANIFEST
+
+    for text in targets:
+        if not (Path(text) / MANIFEST).exists() and model_of(text)[0].startswith(("openai:", "anthropic:")):
+            opened = open_target(text)
+            longest = sampling_of(opened.system, 0.0, max_tokens, 0).max_tokens
+            ask_leave("compare", suite, opened.chat.identity(), samples=samples, max_tokens=longest, yes=yes)
 
 
 def _new_sheet(path: Path, targets: tuple[str, ...], as_json: bool) -> int:

@@ -82,8 +82,8 @@ def scorecard(names: tuple[str, ...], evaluations: list[Evaluation]) -> dict[str
         for e, s in zip(evaluations, sums, strict=True):
             known = s.get(measure)
             if known is not None and e is not first and not differing(first, e):
-                plain = measure.removesuffix(" (written)")
-                known = {**known, "against_first": _against(first, e, plain, "grown" if plain == measure else "written")}
+                plain, _, origin = measure.partition(" (")
+                known = {**known, "against_first": _against(first, e, plain, origin.removesuffix(")") or "grown")}
             row.append(known)
         measures[measure] = row
     notes = [

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 @click.argument("target", required=False)
 @click.option("--charter", "-c", required=True, help="Charter file or bundled:NAME.")
 @click.option("--probes", type=click.Path(path_type=Path), help="File of probes (default: probes.jsonl beside the charter).")
+@click.option(
+    "--suite",
+    "asks",
+    default="charter",
+    show_default=True,
+    help="What was asked: charter, inherited, all, or the folder of a frozen suite.",
+)
 @click.option("--sample", type=click.Path(path_type=Path), help="Evaluation folder to draw replies from, without their grades.")
 @click.option("--n", default=100, show_default=True, type=click.IntRange(1), help="How many replies to draw, every clause its share.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the draw; it stands in every row.")
@@ -31,29 +38,46 @@ if TYPE_CHECKING:
 )
 @click.option("--baseline-run", type=click.Path(path_type=Path), help="Evaluation that the baseline's labels are of.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write: the sheet, or the error that `eval --grader-error` takes.")
+@click.option("--yes", is_flag=True, help="Ask somebody else's endpoint without asking for leave first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    target: str | None, charter: str, probes: Path | None, sample: Path | None, n: int, seed: int, labels: Path | None, run: Path | None,
-    baseline_labels: Path | None, baseline_run: Path | None, out: Path | None, as_json: bool,
+    target: str | None, charter: str, probes: Path | None, asks: str, sample: Path | None, n: int, seed: int, labels: Path | None, run: Path | None,
+    baseline_labels: Path | None, baseline_run: Path | None, out: Path | None, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Either draws or measures."""
     import json
 
     from trueline.cli.project import open_project
+    from trueline.cli.suites import open_suite
     from trueline.errors import TargetError
-    from trueline.evals.suites import suite_for
 
     if (sample is None) == (labels is None):
         raise TargetError("give either --sample (to draw) or --labels (to measure)", remedy="trueline judge --help shows both forms")
     project = open_project(charter, probes)
-    suite = suite_for(project.loaded.charter, project.probes)
+    suite = open_suite(project, asks)
     if sample is not None:
         told, text = _draw(project, suite, sample, n, seed, out)
     else:
         assert labels is not None
+        if target is not None:
+            _ask_leave(target, suite, [labels, *([baseline_labels] if baseline_labels else [])], yes)
         told, text = _measure(project, suite, target, labels, run, baseline_labels, baseline_run, out)
     click.echo(json.dumps(told, ensure_ascii=False) if as_json else text)
     return 0
+
+
+def _ask_leave(target: str, suite: Suite, files: Sequence[Path], yes: bool) -> None:
+    """For a judge that somebody else serves, which reads every labelled reply in both orders. Raises `TargetError` where leave is not given."""
+    from trueline.cli.consent import ask_leave
+    from trueline.cli.judging import labels_in
+    from trueline.cli.serving import model_of
+    from trueline.cli.targets import open_target
+    from trueline.evals.suites import Suite
+
+    if not model_of(target)[0].startswith(("openai:", "anthropic:")):
+        return
+    asked = tuple(x.probe for path in files for x in labels_in(path, suite))
+    ask_leave("judge", Suite(asked, ""), open_target(target).chat.identity(), samples=2, max_tokens=256, yes=yes)
 
 
 def _draw(project: Project, suite: Suite, sample: Path, n: int, seed: int, out: Path | None) -> tuple[dict[str, Any], str]:

@@ -165,4 +165,10 @@ def _known(asked: Measured, requests: Sequence[Probe]) -> tuple[str, ...]:
     from trueline.data.contamination import taught
 
     n = len(taught(requests, asked.shown))
-    return (f"{n} of the {len(requests)} requests attacked with are hand-written examples that taught the guard",) if n else ()
+    return (
+        (
+            f"{n} of the {len(requests)} requests attacked with are hand-written examples that taught the guard, or that its prompt's search asked",
+        )
+        if n
+        else ()
+    )

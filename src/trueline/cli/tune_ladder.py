@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from trueline.charter.compile.diff import quoted_in
+from trueline.charter.compile.tuned_file import question_name
 from trueline.charter.digests import digest_of
 from trueline.charter.probes import MEASURES
 from trueline.charter.turns import Message
@@ -66,9 +67,15 @@ def told(contestants: Sequence[Contestant], suite: Suite, searched: Sequence[tup
 
 
 def looks_so_far(path: Path, suite: Suite, contestants: Sequence[Contestant]) -> int:
-    """How many prompts the held-out probes have judged in this folder, with these: each is one more chance to be lucky."""
-    before = {row["prompt"] for _, row in (read_jsonl(path) if path.exists() else ()) if row.get("suite") == suite.digest}
+    """How many prompts any of these held-out probes have judged in this folder, with these: each is one more chance to be lucky. A look at
+    fewer probes (`--limit`) was a look at those."""
+    ours = _asked(suite)
+    before = {row["prompt"] for _, row in (read_jsonl(path) if path.exists() else ()) if ours.intersection(row.get("probes", ours))}
     return len(before | {_name(c) for c in contestants})
+
+
+def _asked(suite: Suite) -> frozenset[str]:
+    return frozenset(question_name(p.messages) for p in suite.probes)
 
 
 def _name(c: Contestant) -> str:
@@ -79,7 +86,12 @@ def _note(path: Path, suite: Suite, c: Contestant) -> None:
     known = {(row.get("suite"), row["prompt"]) for _, row in (read_jsonl(path) if path.exists() else ())}
     if (suite.digest, _name(c)) not in known:
         with path.open("a", encoding="utf-8") as f:
-            f.write(json.dumps({"suite": suite.digest, "prompt": _name(c), "level": c.name, "created": iso(utc_now())}) + "\n")
+            f.write(
+                json.dumps(
+                    {"suite": suite.digest, "prompt": _name(c), "level": c.name, "created": iso(utc_now()), "probes": sorted(_asked(suite))}
+                )
+                + "\n"
+            )
             f.flush()
 
 

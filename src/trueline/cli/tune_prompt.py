@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from trueline.charter.compile.tuned_file import TunedFile
     from trueline.cli.project import Project
     from trueline.cli.targets import Target
+    from trueline.cli.tune_ladder import Contestant
     from trueline.cli.tune_search import Outcome, Plan
     from trueline.evals.prompts.halving import Tried
     from trueline.evals.prompts.writing import Proposed
+    from trueline.evals.suites import Suite
+
+
+WRITTEN = 600  # tokens of a writer's answer, at most
 
 
 @click.command(
@@ -45,11 +49,12 @@ if TYPE_CHECKING:
 @click.option("--max-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest reply in tokens.")
 @click.option("--concurrency", default=64, show_default=True, type=click.IntRange(1), help="Requests under way at once.")
 @click.option("--seed", default=0, show_default=True, help="Seed of search and sampling.")
+@click.option("--yes", is_flag=True, help="Ask somebody else's endpoint without asking for leave first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     target: str, charter: str, probes: Path | None, out: Path | None, prompt_budget: int | None, few_shots: int, requests: int, dev: int,
     width: int, limit: int | None, writer: str | None, fine_tuned: str | None, price: str | None, temperature: float, max_tokens: int,
-    concurrency: int, seed: int, as_json: bool,
+    concurrency: int, seed: int, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Wires the search and the ladder together."""
     import json
@@ -58,7 +63,7 @@ def command(
     from trueline.cli.prices import price_from
     from trueline.cli.project import open_project
     from trueline.cli.targets import open_target, options_given, refuse_overruled, sampling_of
-    from trueline.cli.tune_ladder import print_ladder
+    from trueline.cli.tune_ladder import LOOKS, climb, looks_so_far, print_ladder, report_of
     from trueline.cli.tune_search import Plan, run_search
     from trueline.data.jsonl import write_json
     from trueline.evals.suites import suite_for
@@ -76,14 +81,18 @@ def command(
     folder = out or evaluation_folder(
         Path("runs"), "tune", suite, target, dict(opened.chat.identity()), sampling.to_dict(), plan.budget, seed
     )
+    _ask_leave(opened, project, suite, plan, writer, fine_tuned, yes)
     folder.mkdir(parents=True, exist_ok=True)
     say = _quiet if as_json else (lambda line: click.echo(line, err=True))
     for note in opened.notes:
         say(f"note: {note}")
     proposed = _proposed(writer, project, folder, seed) if writer else None
     found = run_search(project, opened, plan, folder, say, proposed.words if proposed else None)
-    files = write_files(folder, found, model, opened, project, plan, probes, charter)
-    told, levels = measure(found, model, project, suite, plan, folder, fine_tuned, prices)
+    levels, notes = contestants(found, model, project, plan, fine_tuned)
+    looks = looks_so_far(folder / LOOKS, suite, levels)
+    files = write_files(folder, found, model, opened, project, plan, probes, charter, looks)
+    climbed = climb(levels, project, suite, plan.sampling, folder, searched=found.written, concurrency=plan.concurrency)
+    told = {**report_of(climbed, looks, prices), "suite": suite.digest, "notes": notes}
     told = {"folder": str(folder), "budget": plan.budget, "requests": found.asked, "search": _search_told(found), **files, **told}
     if proposed:
         told["writer"] = {"target": writer, "wordings": sum(map(len, proposed.words.values())), "rejected": dict(proposed.rejected)}
@@ -92,9 +101,33 @@ def command(
         click.echo(json.dumps(told, ensure_ascii=False))
         return 0
     _print_search(told, found)
-    print_ladder(levels, told)
+    print_ladder(climbed, told)
     click.echo(f"diff: {folder / 'prompt.yaml'}   system: {folder / 'system.yaml'}")
     return 0
+
+
+def _ask_leave(
+    opened: Target, project: Project, suite: Suite, plan: Plan, writer: str | None, fine_tuned: str | None, yes: bool
+) -> None:  # fmt: skip
+    """Of everybody who will be asked, before anybody is: the target by the search and at most three levels, the writer once for each clause, the
+    fine-tuned model once. Raises `TargetError` where leave is not given."""
+    from itertools import cycle, islice
+
+    from trueline.charter.compile.prompt import sentences
+    from trueline.cli.consent import ask_leave
+    from trueline.cli.serving import model_of
+    from trueline.cli.targets import open_target
+    from trueline.cli.tune_search import teaching_side
+    from trueline.evals.suites import Suite
+
+    searched = (*islice(cycle(teaching_side(project)), plan.requests), *suite.probes * 3)
+    wordings = tuple(islice(cycle(suite.probes), len(sentences(project.loaded.charter))))
+    longest = plan.sampling.max_tokens
+    behind = {"prompt": project.prompt(opened, plan.budget, 0)[0].text}
+    ask_leave("tune-prompt", Suite(searched, ""), {**opened.chat.identity(), **behind}, samples=1, max_tokens=longest, yes=yes)
+    for text, asked, most in ((writer, Suite(wordings, ""), WRITTEN), (fine_tuned, suite, longest)):
+        if text and model_of(text)[0].startswith(("openai:", "anthropic:")):  # a local one is not opened twice
+            ask_leave("tune-prompt", asked, open_target(text).chat.identity(), samples=1, max_tokens=most, yes=yes)
 
 
 def _quiet(_: str) -> None:
@@ -135,24 +168,29 @@ def _proposed(writer: str, project: Project, folder: Path, seed: int) -> Propose
         return asyncio.run(propose(chat, project.loaded.charter, seed, advance))
 
 
-def _file(found: Outcome, tried: Tried, opened: Target, project: Project, plan: Plan, probes: Path | None) -> TunedFile:
-    from trueline.cli.tune_search import file_of
-
-    return file_of(found, tried, opened, project, plan, str(probes.resolve()) if probes else None)
-
-
 def write_files(
-    folder: Path, found: Outcome, model: str, opened: Target, project: Project, plan: Plan, probes: Path | None, charter: str
+    folder: Path,
+    found: Outcome,
+    model: str,
+    opened: Target,
+    project: Project,
+    plan: Plan,
+    probes: Path | None,
+    charter: str,
+    looks: int,
 ) -> dict[str, Any]:
     """`prompt.yaml` (the diff), `few-shots.yaml` (the plain prompt with few-shots) and `system.yaml`."""
     import json
+    import os.path
 
     from trueline.charter.compile.tuned_file import write_tuned
+    from trueline.cli.tune_search import file_of
 
-    best = _file(found, found.best, opened, project, plan, probes)
+    beside = os.path.relpath(probes.resolve(), folder.resolve()) if probes else None
+    best = file_of(found, found.best, opened, project, plan, beside, looks)
     write_tuned(folder / "prompt.yaml", best)
     if found.few_shot is not None:
-        write_tuned(folder / "few-shots.yaml", _file(found, found.few_shot, opened, project, plan, probes))
+        write_tuned(folder / "few-shots.yaml", file_of(found, found.few_shot, opened, project, plan, beside, looks))
     named = charter if charter.startswith("bundled:") else str(project.loaded.path.resolve())
     place = model if model.startswith(("openai:", "anthropic:", "bundled:", "hf:")) else str(Path(model).resolve())
     s = plan.sampling
@@ -164,11 +202,11 @@ def write_files(
     return {"operations": best.diff.to_list(), "prompt": found.best.prompt.text, "tokens": found.best.prompt.tokens}
 
 
-def measure(
-    found: Outcome, model: str, project: Project, suite: Any, plan: Plan, folder: Path, fine_tuned: str | None,
-    prices: tuple[float, float] | None,
-) -> tuple[dict[str, Any], list[Any]]:  # fmt: skip
-    """The ladder on held-out probes: (as data, its levels). A prompt that is one of the levels before it is no level of its own."""
+def contestants(
+    found: Outcome, model: str, project: Project, plan: Plan, fine_tuned: str | None
+) -> tuple[list[Contestant], list[str]]:  # fmt: skip
+    """The levels of the ladder, and what a person should know of those that are missing. A prompt that is one of the levels before it is no level
+    of its own."""
     from trueline.cli import tune_ladder as ladder
 
     tried = [(ladder.PLAIN, found.plain), (ladder.SHOTS, found.few_shot), (ladder.TUNED, found.best)]
@@ -184,11 +222,8 @@ def measure(
         levels.append(ladder.behind(name, model, t.prompt.text, t.prompt.shots, t.prompt.tokens))
     if fine_tuned:
         levels.append(ladder.fine_tuned(fine_tuned, project, plan.budget))
-    climbed = ladder.climb(levels, project, suite, plan.sampling, folder, searched=found.written, concurrency=plan.concurrency)
-    looks = ladder.looks_so_far(folder / ladder.LOOKS, suite, levels)
     missing = None if found.few_shot else "no few-shots: the teach side has no demonstration that fits the budget"
-    notes = [n for n in (same, missing) if n]
-    return {**ladder.report_of(climbed, looks, prices), "suite": suite.digest, "notes": notes}, climbed
+    return levels, [n for n in (same, missing) if n]
 
 
 def _search_told(found: Outcome) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from random import Random
 from trueline.charter.compile.diff import PromptDiff, Word
 from trueline.charter.compile.prompt import count_words, sentences, tuned_prompt
 from trueline.charter.compile.teaching import demonstrations
-from trueline.charter.compile.tuned_file import TunedFile
+from trueline.charter.compile.tuned_file import TunedFile, question_name
 from trueline.charter.compile.wordings import wordings
 from trueline.charter.compile.written import written_probes
 from trueline.charter.digests import digest_of
@@ -191,7 +191,9 @@ def run_search(
     return asyncio.run(whole())
 
 
-def file_of(outcome: Outcome, tried: Tried, target: Target, project: Project, plan: Plan, probes: str | None) -> TunedFile:
+def file_of(
+    outcome: Outcome, tried: Tried, target: Target, project: Project, plan: Plan, probes: str | None, looks: int = 0
+) -> TunedFile:  # fmt: skip
     """A prompt that was found, as a file."""
     score = tried.score
     scores = {
@@ -201,7 +203,7 @@ def file_of(outcome: Outcome, tried: Tried, target: Target, project: Project, pl
     return TunedFile(
         tuned_prompt=1, charter=project.loaded.digest, probes=probes, target=target.text, seed=plan.seed, requests=outcome.asked,
         tokens=tried.prompt.tokens, counted="by the target's tokenizer" if target.count else "as words x 4/3", text=tried.prompt.digest,
-        scores=scores, operations=tried.prompt.diff.operations,
+        searched=tuple(sorted(map(question_name, outcome.written))), looks=looks, scores=scores, operations=tried.prompt.diff.operations,
     )  # fmt: skip
 
 

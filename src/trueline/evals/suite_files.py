@@ -51,12 +51,15 @@ def source_of(source: str | None, origin: str) -> str:
 def write_suite(
     folder: Path, suite: Suite, *, name: str, version: str, charter: str | None = None, licences: Mapping[str, str] | None = None
 ) -> SuiteHead:
-    """Freezes a suite into a folder. Raises `SuiteError` where another suite of the same version lies there: a version is frozen once."""
+    """Freezes a suite into a folder. Raises `SuiteError` where another version, or other probes of the same, lie there: what is frozen stays."""
     if (folder / MANIFEST).exists():
         old = read_head(folder)
-        if old.version == version and old.digest != suite.digest:
+        if old.version != version:
+            what = f"version {old.version} of a suite is frozen here, got version {version}"
+            raise SuiteError(what, remedy="give each version a folder of its own (--out)", file=folder / MANIFEST)
+        if old.digest != suite.digest:
             what = f"version {version} of this suite is frozen with other probes ({old.digest[:12]}, got {suite.digest[:12]})"
-            raise SuiteError(what, remedy="give another --version", file=folder / MANIFEST)
+            raise SuiteError(what, remedy="give another --version and folder", file=folder / MANIFEST)
     families = Counter(p.family for p in suite.probes)
     sources = Counter(source_of(p.source, p.origin) for p in suite.probes)
     head = SuiteHead(

@@ -6,6 +6,7 @@ Trueline knows nothing about any provider and ships no facts. What a sheet says 
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ CRITERIA: Mapping[str, str] = {
     "data_use": "use of customers' data stated",
     "versioning": "versions pinned and named",
 }
+ADDRESS = re.compile(
+    r"[A-Za-z0-9:/?#@!$&()*+,;=.~%_\[\]'-]+"
+)  # what RFC 3986 allows: no space, bracket, quote or bar that could end a link
 Value = Literal["yes", "partly", "no", "unknown"]
 Status = Literal["asserted", "verified", "contradicted", "not stated"]
 
@@ -46,8 +50,8 @@ class Criterion(BaseModel):
     def _supported(self) -> Criterion:
         for link in self.links:
             parts = urlsplit(link)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError(f"links must be http(s) addresses, got {link!r:.60}")
+            if parts.scheme not in ("http", "https") or not parts.hostname or not ADDRESS.fullmatch(link):
+                raise ValueError(f"links must be http(s) addresses of plain characters, got {link!r:.60}")
             if parts.username or parts.password:
                 raise ValueError("a link holds a secret")
         if self.value in ("yes", "partly", "no") and not self.asserted_by:

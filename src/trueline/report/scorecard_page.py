@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from trueline.report.html import CSS
+from trueline.report.markdown import code, prose
 from trueline.report.provider_sheet import CRITERIA, Entry, entry_text
 from trueline.report.scorecard import Column, lines
 
@@ -33,32 +34,33 @@ def cell_text(row: Mapping[str, Any] | None, gap: str = "\n") -> str:
 
 
 def _md(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", "<br>")
+    return "<br>".join(prose(line) for line in text.split("\n"))
 
 
 def _md_table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
-    yield "| " + " | ".join(_md(h) for h in head) + " |"
+    yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
     for name, cells in rows:
-        yield "| " + " | ".join(_md(c) for c in (name.strip(), *cells)) + " |"
+        yield "| " + " | ".join((name.strip(), *cells)) + " |"
     yield ""
 
 
-def _links(e: Entry) -> str:
-    return " ".join(f"<{link}>" for link in e.links)
+def _md_entry(e: Entry) -> str:
+    """A cell of the sheet. Its links are the only ones on the page: `provider_sheet` lets none in that could close the angle brackets."""
+    return " ".join(part for part in (_md(entry_text(e)), *(f"<{link}>" for link in e.links), _md(e.note)) if part)
 
 
 def markdown(title: str, card: Card, columns: Sequence[Column], sheets: Sequence[Sequence[Entry]]) -> str:
     """The whole scorecard as Markdown."""
-    names = [c.target for c in columns]
-    out = [f"# {title}", "", DESCRIBES, "", "## Failure rates", ""]
-    out += _md_table(["measure", *names], [(m, [cell_text(c) for c in row]) for m, row in card["measures"].items()])
+    names = [code(c.target, 120) for c in columns]
+    out = [f"# {prose(title)}", "", DESCRIBES, "", "## Failure rates", ""]
+    out += _md_table(["measure", *names], [(_md(m), [_md(cell_text(c)) for c in row]) for m, row in card["measures"].items()])
     out += ["## Cost, latency, style", "", LATENCY, ""]
-    out += _md_table(["", *names], lines(columns))
+    out += _md_table(["", *names], [(_md(what), [_md(t) for t in texts]) for what, texts in lines(columns)])
     out += ["## Alignment methods", "", SHEET, ""]
-    rows = [(CRITERIA[n], [f"{entry_text(s[i])} {_links(s[i])} {s[i].note}".strip() for s in sheets]) for i, n in enumerate(CRITERIA)]
+    rows = [(CRITERIA[n], [_md_entry(s[i]) for s in sheets]) for i, n in enumerate(CRITERIA)]
     out += _md_table(["criterion", *names], rows)
-    return "\n".join([*out, *(f"- note: {n}" for n in card["notes"])]) + "\n"
+    return "\n".join([*out, *(f"- note: {prose(n)}" for n in card["notes"])]) + "\n"
 
 
 def _plot(card: Card, columns: Sequence[Column]) -> str:

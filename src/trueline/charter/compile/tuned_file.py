@@ -4,14 +4,17 @@ its own: whoever uses it compiles the charter again and refuses it where charter
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from trueline.charter.compile.diff import AGAIN, Operation, Part, PromptDiff, checked, named, shots_of
+from pydantic import Field
+
+from trueline.charter.compile.diff import AGAIN, Operation, Part, PromptDiff, checked, named, quoted_in, shots_of
 from trueline.charter.compile.prompt import tuned_prompt
 from trueline.charter.compile.teaching import demonstrations
+from trueline.charter.compile.written import written_probes
 from trueline.charter.digests import digest_of
 from trueline.charter.parse import LoadedCharter, read_yaml, validate
 from trueline.charter.probes import Probe
@@ -21,8 +24,8 @@ from trueline.errors import CharterError
 
 class TunedFile(Part):
     """`charter`: digest of the charter; `probes`: file with the demonstrations, beside this file (null: beside the charter); `target`, `seed`,
-    `requests`: how it was searched; `tokens` of prompt and few-shots as `counted`; `text`: digest of what it compiles to; `scores`: what was
-    found, for people."""
+    `requests`: how it was searched; `tokens` of prompt and few-shots as `counted`; `text`: digest of what it compiles to; `searched`: names of the
+    hand-written questions that the search asked; `looks`: prompts that were judged on the held-out probes; `scores`: what was found, for people."""
 
     tuned_prompt: Literal[1]
     charter: str
@@ -33,6 +36,8 @@ class TunedFile(Part):
     tokens: int
     counted: str
     text: str
+    searched: tuple[str, ...] = ()
+    looks: Annotated[int, Field(ge=0)] = 0
     scores: Mapping[str, Any] = {}
     operations: tuple[Operation, ...] = ()
 
@@ -44,15 +49,23 @@ class TunedFile(Part):
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What a diff compiles to: the system prompt and the few-shot messages."""
+    """What a diff compiles to: the system prompt and the few-shot messages. `known`: hand-written questions that the search asked or the prompt
+    quotes, which are no held-out evidence about it; `looks`: prompts that were judged on the held-out probes before it was chosen."""
 
     text: str
     shots: tuple[Message, ...]
+    known: tuple[tuple[Message, ...], ...] = ()
+    looks: int = 0
 
     @property
     def digest(self) -> str:
         """Of what the model is shown."""
         return digest_of([self.text, [m.to_dict() for m in self.shots]])
+
+
+def question_name(messages: Sequence[Message]) -> str:
+    """The name of a question: its words decide (16 hex digits)."""
+    return digest_of([m.to_dict() for m in messages])[:16]
 
 
 def _quoted(value: Any) -> str:
@@ -86,7 +99,11 @@ def compiled(file: TunedFile, loaded: LoadedCharter, probes: Iterable[Probe], pa
     try:
         diff = checked(file.diff, loaded.digest)
         text = tuned_prompt(loaded.charter, diff).text
-        made = Tuned(text, shots_of(diff, named(demonstrations(loaded.charter, probes, written=False))))
+        written = written_probes(loaded.charter)
+        quoted = set(quoted_in(text, [p.messages[-1].content for p in written]))
+        known = (p.messages for p in written if question_name(p.messages) in file.searched or p.messages[-1].content in quoted)
+        shots = shots_of(diff, named(demonstrations(loaded.charter, probes, written=False)))
+        made = Tuned(text, shots, tuple(dict.fromkeys(known)), file.looks)
     except CharterError as e:
         raise CharterError(e.what, remedy=e.remedy, file=path) from None
     if made.digest != file.text:

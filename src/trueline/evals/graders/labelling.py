@@ -47,7 +47,7 @@ def sheet(evaluation: Evaluation, probes: Mapping[str, Probe], charter: Charter,
     for r in drawn(judged, n, seed):
         if r.probe not in probes:
             raise DataError(
-                f"the probe {r.probe!r:.60} is not among the charter's", remedy="name the charter and probes of this evaluation"
+                f"the probe {r.probe!r:.60} is not in the suite", remedy="name the charter, --probes and --suite of this evaluation"
             )
         probe = probes[r.probe]
         out.append({
@@ -58,18 +58,30 @@ def sheet(evaluation: Evaluation, probes: Mapping[str, Probe], charter: Charter,
     return out
 
 
+def _name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
 def labelled_from(rows: Sequence[tuple[int, Mapping[str, Any]]], probes: Mapping[str, Probe], file: str) -> tuple[Labelled, ...]:
-    """Rows {probe, reply, result} (a sheet, or a corrected `replies.jsonl`) with the line each stands in; rows whose result is empty or
-    unscored are passed over. Raises `DataError` (file:line)."""
+    """Rows {probe, reply, result} with the line each stands in: of a sheet (`drawn`), or with the name of whoever `labelled_by`; rows whose result
+    is empty or unscored are passed over. Raises `DataError` (file:line), also for the rows of an evaluation: those are a grader's."""
     out = []
     for line, row in rows:
         probe, reply, result = probes.get(str(row.get("probe"))), row.get("reply"), row.get("result")
         if probe is None:
             what = f"the probe {row.get('probe')!r:.60} is not in the suite"
-            raise DataError(what, remedy="label replies of this suite", file=file, line=line)
+            raise DataError(what, remedy="label replies of this suite, or name theirs (--suite)", file=file, line=line)
         if not isinstance(reply, str):
             raise DataError(f"reply must be text, got {type(reply).__name__}", remedy="mend 'reply'", file=file, line=line)
+        if "grader" in row or "seen" in row:
+            what = "this row holds a grader's own grade, which is no label of a person"
+            raise DataError(
+                what, remedy="draw a sheet with `trueline judge --sample FOLDER` and let people fill it in", file=file, line=line
+            )
         if result == "pass" or result == "fail":
+            if not isinstance(row.get("drawn"), dict) and not _name(row.get("labelled_by")):
+                remedy = "fill in a sheet of `trueline judge --sample`, or put the labeller's name into 'labelled_by'"
+                raise DataError("nobody is named who labelled this row", remedy=remedy, file=file, line=line)
             out.append(Labelled(probe, reply, result))
         elif result not in NOT_LABELLED:
             raise DataError(f"result {result!r:.20} is not pass, fail or unscored", remedy="mend 'result'", file=file, line=line)

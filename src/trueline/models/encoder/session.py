@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueline.charter.digests import digest_of
+from trueline.charter.digests import digest_file, digest_of
 from trueline.errors import DataError
 from trueline.models.encoder.folder import INSTALL, EncoderFiles, changed
 from trueline.models.encoder.graph import VERSION, bert_graph
 
+DIGEST = ".sha256"  # of the graph, in a file beside it
 WINDOW = 256  # tokens read at once, as in engine/encoder.py; a longer text is read in windows, nothing is cut
 
 
@@ -80,7 +81,18 @@ def _build(path: Path, files: EncoderFiles, layers: Sequence[int], delta: Mappin
             quantize_dynamic(
                 str(plain), str(done), op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=True, weight_type=QuantType.QInt8
             )
+        path.with_suffix(DIGEST).unlink(missing_ok=True)  # killed from here on, the next process builds again
+        digest = digest_file(done)
         os.replace(done, path)
+        written = Path(folder) / "digest"
+        written.write_text(digest, encoding="ascii")
+        os.replace(written, path.with_suffix(DIGEST))
+
+
+def _whole(path: Path) -> bool:
+    """Whether the graph is the one that was built: a disk that ran full or a hand that slipped leaves another under the same name."""
+    beside = path.with_suffix(DIGEST)
+    return path.exists() and beside.exists() and beside.read_text(encoding="ascii", errors="replace").strip() == digest_file(path)
 
 
 def open_encoder(
@@ -101,7 +113,7 @@ def open_encoder(
     name = digest_of([VERSION, onnxruntime.__version__, files.weights_digest, delta_digest, list(layers), int8])
     path = cache_folder() / f"{name[:32]}.onnx"
     try:
-        if not path.exists():
+        if not _whole(path):
             _build(path, files, layers, delta or {}, int8)
     except OSError as e:
         raise DataError(
