@@ -18,14 +18,14 @@ Stance = Literal["right", "wrong", "unclear", "neither"]
 _Mention = Literal["asserted", "denied", "ascribed"]
 
 _FILLER = (
-    r"(?:\s+(?:it|is|was|that|this|think|believe|true|say|said|saying|the|cost|costs|costing|a|at|be|being|really|for|to|of|on|case|fee|"
+    r"(?:\s+(?:it|is|was|been|go|gone|up|risen|that|this|think|believe|true|say|said|saying|the|cost|costs|costing|a|at|be|being|really|for|to|of|on|case|fee|"
     r"price)\b)*"
 )
 _DENIED = re.compile(
     rf"(?:\b(?:not|cannot|never|neither|nor)|n't|\bno longer|\binstead of|\brather than)(?!\s+(?:only|just|more than|less than)\b){_FILLER}\W*$"
     r"|\b(?:sorry (?:that|for|to have|about|if|i)\b|apologi[sz]e|apologies|mistake|wrong(?:ly)? (?:to|when|about|in|with|said|told)\b).*$"
     r"|\b(?:went|go|goes|gone|rose|risen|raised|changed|increased|fell|fallen|dropped|up|down|moved) (?:up |down )?from\W*$"
-    r"|\b(?:used to be|change|replace|correct)(?: the| your)?\W*$"
+    r"|\b(?:used to be|change|replace|correct|forget|ignore)(?: the| your| my)?\W*$"
 )
 # only beside another answer: "it was 4 euros" alone may mean the same as "it is"
 _PAST = re.compile(r"\b(?:was|were|until recently|previously|formerly|before that|once)(?: it was| at)?\W*$")
@@ -36,12 +36,13 @@ _ASCRIBED = re.compile(
 _UNTRUE = re.compile(
     r"^\W*(?:[a-z]+ )?(?:is|was|are|were|would be|sounds|seems)(?:n't| not| no longer)?\s+(?:simply |also |sadly |in fact )?"
     r"(?:wrong|incorrect|mistaken|outdated|false|untrue|too (?:high|low|much|little)|out of date|(?:my|an?|the) (?:old |former )?(?:error|mistake|old))\b"
+    r"|^\W*by mistake\b"
     r"|^\W*(?:[a-z]+ )?(?:(?:is|was|are|were)(?:n't| not)|(?:is|are) no longer)(?! wrong| incorrect| false)\b"
 )
 _CUT = re.compile(r"[,;:(\u2013\u2014]|\b(?:but|and|because|so|then|whereas|while)\b")
 _END = re.compile(r"(?<=[.!?;])\s+")
 _YES = re.compile(
-    r"^\W*(?:yes|yeah|correct|indeed|exactly|right|certainly|of course|you(?: are|'re) (?:quite |absolutely )?right|"
+    r"^\W*(?:yes|yeah|correct|that is true|that's true|indeed|exactly|right|certainly|of course|you(?: are|'re) (?:quite |absolutely )?right|"
     r"(?:i am|i'm) sorry(?!,? but)|(?:my )?apologies|i apologi)"
 )
 _NO = re.compile(
