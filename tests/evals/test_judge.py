@@ -154,3 +154,17 @@ def test_labels_are_read_with_their_line() -> None:
             labelled_from([(7, {**good, **bad})], known, "f")
     sheet = {k: v for k, v in good.items() if k != "labelled_by"} | {"drawn": {"evaluation": "e", "seed": 0, "of": 9}}
     assert len(labelled_from([(1, sheet)], known, "f")) == 1
+
+
+def test_changed_exact_checks_are_another_grader() -> None:
+    class Inner:
+        name = "inner"
+
+        def __init__(self, exact: int) -> None:
+            self.exact = exact
+
+        def identity(self) -> dict[str, int]:
+            return {"exact": self.exact}
+
+    one, two = (JudgeGrader(CHARTER, Inner(n), ScriptedChat(lambda r: "")).identity() for n in (2, 3))  # type: ignore[arg-type]
+    assert (one["exact"], two["exact"]) == (2, 3)

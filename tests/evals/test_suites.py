@@ -226,3 +226,11 @@ def test_incidents_become_probes_of_their_clause() -> None:
     assert all([m.role for m in p.messages] == ["user"] for p in found.probes)
     assert found.probes[0].expect.breaks
     assert not found.probes[1].expect.breaks
+
+
+def test_two_probes_do_not_share_an_id() -> None:
+    first, second = SOME[:2]
+    assert first.messages != second.messages
+    with pytest.raises(SuiteError, match="share the id"):
+        freeze([first, replace(second, id=first.id)])
+    assert len(freeze([first, first]).probes) == 1  # the same again is no other

@@ -26,7 +26,12 @@ class Suite:
 
 
 def freeze(probes: Iterable[Probe]) -> Suite:
-    """A suite of exactly these probes. Raises `SuiteError` where there are none."""
+    """A suite of exactly these probes. Raises `SuiteError` where there are none, and where two of them share an id."""
+    probes = tuple(probes)
+    by: dict[str, Probe] = {}
+    for p in probes:
+        if by.setdefault(p.id, p).messages != p.messages:
+            raise SuiteError(f"two probes of other words share the id {p.id!r:.80}", remedy="give one of them another id, or none")
     ordered = tuple(sorted({p.id: p for p in probes}.values(), key=lambda p: p.id))
     if not ordered:
         raise SuiteError("a suite needs at least one probe, got 0", remedy="add examples to the charter or grow probes")

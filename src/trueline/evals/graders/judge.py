@@ -89,7 +89,7 @@ class JudgeGrader:
     def identity(self) -> Mapping[str, Any]:
         """Judge, wording and measured error; without a calibration the error is missing, and the gate says so."""
         return {
-            "exact": 1,
+            "exact": self._inner.identity().get("exact"),
             "judge": dict(self._judge.identity()),
             "wording": sha256_text(TEMPLATE)[:16],
             "again": dict(AGAIN),
