@@ -106,7 +106,7 @@ def test_the_sheet_is_blind_and_leaves_out_what_is_exact() -> None:
     assert CLAUSES[0] in rows[0]["rule"]
     with pytest.raises(DataError, match="nothing to label"):
         sheet(run_of([row(2, "fail", grader="exact")]), probes, CHARTER, 10, 7, "d")
-    with pytest.raises(DataError, match="not among the charter's"):
+    with pytest.raises(DataError, match="is not in the suite"):
         sheet(evaluation, {}, CHARTER, 10, 7, "d")
 
 
