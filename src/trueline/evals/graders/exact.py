@@ -6,18 +6,21 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 from trueline.charter.schema import Charter, Voice
 
 _EDGE = re.compile(r"[a-z0-9]")
 
 
+@lru_cache(maxsize=1024)  # each reply is held against every sentence of the charter
 def straight(text: str) -> str:
     """NFKC, single spaces, straight quotes, in its own case."""
     text = unicodedata.normalize("NFKC", text).replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
     return " ".join(text.split())
 
 
+@lru_cache(maxsize=1024)
 def plain(text: str) -> str:
     """The same in lower case: what two equal sentences share."""
     return straight(text).lower()
@@ -46,12 +49,17 @@ def contains(reply: str, wanted: str) -> bool:
     return next(found_at(plain(reply), wanted), None) is not None
 
 
+@lru_cache(maxsize=1024)
+def _pairs(text: str) -> frozenset[tuple[str, str]]:
+    return frozenset(itertools.pairwise(text.split()))
+
+
 def same_sentence(reply: str, sentence: str) -> bool:
     """Whether the reply gives the charter's own sentence: word for word, or nearly (Dice of word pairs >= 0.8)."""
     a, b = plain(reply), plain(sentence)
     if b and b in a:
         return True
-    pairs_a, pairs_b = (set(itertools.pairwise(t)) for t in (a.split(), b.split()))
+    pairs_a, pairs_b = _pairs(a), _pairs(b)
     return bool(pairs_a and pairs_b) and 2 * len(pairs_a & pairs_b) / (len(pairs_a) + len(pairs_b)) >= 0.8
 
 
