@@ -245,3 +245,21 @@ def test_plan_says_what_the_gate_will_want_besides(tmp_path: Path, capsys: pytes
     plan = said(capsys, 2, "plan", tmp_path / "charter.yaml")
     assert [r["verdict"] for r in plan["measures"] if r["measure"] == "harm"] == ["enough"]
     assert any("wants 20 families of requests to attack" in why for why in plan["lacking"])
+
+
+def test_replies_from_the_cache_are_as_old_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A red-team run is fresh by what was asked, not by when the command ran again."""
+    with Upstream({"*": REFUSAL}) as up:
+        words = ("redteam", target(up), *BANK, "--limit", 1, "--control", 0, "--attacks", "plain,base64", "--out", tmp_path / "r")
+        said(capsys, 0, *words)
+        path = tmp_path / "r" / "evaluation.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "created": "2026-01-01T00:00:00+00:00"}))
+        asked = len(up.asked)
+        said(capsys, 0, *words)
+        assert len(up.asked) == asked
+        assert json.loads(path.read_text())["created"].startswith("2026-01-01")
+        (tmp_path / "r" / "cache.sqlite").unlink()
+        for rest in (tmp_path / "r").glob("cache.sqlite*"):
+            rest.unlink()
+        said(capsys, 0, *words)
+    assert not json.loads(path.read_text())["created"].startswith("2026-01-01")
