@@ -34,7 +34,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadfile -m "not slow and not browser and not invariant" -rs
 
 slow: $(VENV)/.dev
-	$(BIN)/python -m pytest tests -m "slow or browser or invariant" -rs
+	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadfile -m "slow or browser or invariant" -rs --durations=25
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -18,6 +18,15 @@ MODELS: dict[str, dict[str, Any]] = {
         "vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 4, "num_attention_heads": 14,
         "num_key_value_heads": 2,
     },
+    # current models of half a billion and of one and a half billion parameters, whole
+    "half": {
+        "vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+    },
+    "large": {
+        "vocab_size": 151936, "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12,
+        "num_key_value_heads": 2,
+    },
     "tiny": {"vocab_size": 512, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
 }  # fmt: skip
 TEMPLATE = "{%- for m in messages -%}{{ m['content'] }} {%- if m['role'] == 'assistant' -%}<end>{%- endif -%}{%- endfor -%}"
@@ -37,6 +46,7 @@ def arguments() -> argparse.Namespace:
     for name in ("prompt", "completion", "batch", "steps"):
         p.add_argument(f"--{name}", type=int, required=True)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     p.add_argument("--defaults", action="store_true", help="the peer with its defaults")
     return p.parse_args()
 
@@ -95,19 +105,25 @@ def even(text: str) -> float:
 class Clock:
     """Seconds of every step, the first ones (allocations, kernels chosen) left out; and the memory above the loaded model."""
 
-    def __init__(self, skip: int = 1) -> None:
-        self.skip, self.marks, self.base = skip, list[float](), 0
+    def __init__(self, device: str = "cpu", skip: int = 1) -> None:
+        self.skip, self.marks, self.base, self.device = skip, list[float](), 0, device
 
-    @staticmethod
-    def peak() -> int:
-        """Largest resident memory so far, bytes."""
+    def peak(self) -> int:
+        """Largest resident memory so far, bytes; on a GPU the largest that was allocated there."""
+        if self.device == "cuda":
+            import torch
+
+            return int(torch.cuda.max_memory_allocated())
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    @staticmethod
-    def resident() -> int:
+    def resident(self) -> int:
         """Resident memory now, bytes."""
+        if self.device == "cuda":
+            import torch
+
+            return int(torch.cuda.memory_allocated())
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
     def loaded(self, model: Any) -> None:
@@ -119,6 +135,11 @@ class Clock:
     def mark(self) -> None:
         """A step ended."""
         import time
+
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.synchronize()
 
         self.marks.append(time.perf_counter())
 

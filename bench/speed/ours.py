@@ -30,9 +30,9 @@ def main() -> None:
     """One case."""
     a = arguments()
     torch.set_num_threads(a.threads)
-    local = load_local(str(a.model), device="cpu")
+    local = load_local(str(a.model), device=a.device)
     rows = pairs(local.model.config.vocab_size, a.batch * a.steps, a.prompt, a.completion)
-    clock, settings = Clock(), {"lr": 1e-5, "max_tokens": 2048, "precision": a.dtype}
+    clock, settings = Clock(a.device), {"lr": 1e-5, "max_tokens": 2048, "precision": a.dtype}
     clock.loaded(local.model)
 
     def advance(done: int, of: int, loss: float) -> None:
@@ -78,7 +78,9 @@ def main() -> None:
         sys.exit(f"{len(rows)} rows were trained in {len(clock.marks)} steps, expected {a.steps}")
     trained = clock.marks[-1] - clock.marks[0]
     before = whole - trained * len(clock.marks) / max(1, len(clock.marks) - 1)  # reference, encoding, proof of sharing
-    print(clock.told(a.batch, seconds_before=before, rows=len(rows)))
+    from trueline.train.block_attention import attention_of
+
+    print(clock.told(a.batch, seconds_before=before, rows=len(rows), attention=attention_of(local.model)))
 
 
 if __name__ == "__main__":

@@ -30,24 +30,27 @@ def side(python: Path, script: str, case: list[str], more: tuple[str, ...] = ())
     env = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run([str(python), str(HERE / script), *case, *more], capture_output=True, text=True, env=env)
     if done.returncode:
-        return {"error": done.stderr.strip().splitlines()[-1][:200] if done.stderr.strip() else f"exit {done.returncode}"}
+        return {"error": done.stderr.strip()[-600:] if done.stderr.strip() else f"exit {done.returncode}"}
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
 
-def floor_seconds(model: str, method: str, dtype: str, prompt: int, completion: int, threads: int) -> float:
+def floor_seconds(model: str, method: str, dtype: str, prompt: int, completion: int, threads: int, device: str) -> float:
     """Seconds an example can take at least, from operations alone."""
     import torch
 
     torch.set_num_threads(threads)
     kind = torch.bfloat16 if dtype == "bfloat16" else torch.float32
-    a, b = torch.randn(1024, 1024, dtype=kind), torch.randn(1024, 1024, dtype=kind)
+    n = 8192 if device == "cuda" else 1024
+    a, b = (torch.randn(n, n, dtype=kind, device=device) for _ in range(2))
     best = float("inf")
     for _ in range(8):
         began = time.perf_counter()
         a @ b
+        if device == "cuda":
+            torch.cuda.synchronize()
         best = min(best, time.perf_counter() - began)
-    rate = 2 * 1024**3 / best
+    rate = 2 * n**3 / best
     c = MODELS[model]
     heads, kv = c["num_attention_heads"], c.get("num_key_value_heads", c["num_attention_heads"])
     width, inner = c["hidden_size"], c["intermediate_size"]
@@ -59,13 +62,28 @@ def floor_seconds(model: str, method: str, dtype: str, prompt: int, completion: 
     return (6 * body * tokens + head) / rate
 
 
+def card(device: str) -> str:
+    """The processor that both sides compute on, by name where it is a GPU."""
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    return str(torch.cuda.get_device_name(0))
+
+
 def row_of(given: argparse.Namespace, peer: Path, case: dict[str, Any]) -> dict[str, Any]:
     """One comparison: ours, theirs, theirs with defaults."""
     flags = [f for k, v in {**case, "model": given.models / case["model"], "batch": given.batch}.items() for f in (f"--{k}", str(v))]
-    flags += ["--threads", str(given.threads)]
+    flags += ["--threads", str(given.threads), "--device", given.device]
     ours = side(Path(sys.executable), "ours.py", [*flags, "--steps", str(given.steps)])
     theirs = side(peer, "plain.py" if case["method"] == "ppo" else "theirs.py", [*flags, "--steps", str(given.peer_steps or given.steps)])
-    row: dict[str, Any] = {**case, "batch": given.batch, "threads": given.threads, "wait": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+    row: dict[str, Any] = {
+        **case,
+        "batch": given.batch,
+        "threads": given.threads,
+        "device": given.card,
+        "wait": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+    }
     if "error" in ours or "error" in theirs:
         return {**row, "error": {"ours": ours.get("error"), "theirs": theirs.get("error")}}
 
@@ -74,10 +92,14 @@ def row_of(given: argparse.Namespace, peer: Path, case: dict[str, Any]) -> dict[
 
     row |= {"ours": ours["per_second"], "peer": theirs["per_second"], "ratio": ours["per_second"] / theirs["per_second"]}
     row |= {"ours_whole": whole(ours), "peer_whole": whole(theirs), "ratio_whole": whole(ours) / whole(theirs)}
+    if ours.get("attention"):
+        row["attention"] = ours["attention"]
     row["peak_memory_ratio"] = ours["peak_bytes"] / theirs["peak_bytes"]
     row["ours_peak_mib"], row["peer_peak_mib"] = ours["peak_bytes"] / 2**20, theirs["peak_bytes"] / 2**20
     if case["method"] != "ppo":
-        row["floor"] = 1 / floor_seconds(case["model"], case["method"], case["dtype"], case["prompt"], case["completion"], given.threads)
+        row["floor"] = 1 / floor_seconds(
+            case["model"], case["method"], case["dtype"], case["prompt"], case["completion"], given.threads, given.device
+        )
     if given.defaults and case["method"] != "ppo":
         plain = side(peer, "theirs.py", [*flags, "--steps", str(given.steps)], ("--defaults",))
         row["peer_defaults"] = plain.get("per_second")
@@ -98,10 +120,12 @@ def main() -> None:
     p.add_argument("--steps", type=int, default=8)
     p.add_argument("--peer-steps", type=int, help="of TRL, where its steps take minutes (default: --steps)")
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     p.add_argument("--defaults", action="store_true", help="time TRL's defaults too")
     p.add_argument("--out", type=Path, help="JSON file that the rows are written to")
     given = p.parse_args()
-    peer = environment(given.trl)
+    given.card = card(given.device)
+    peer = Path(sys.executable) if given.device == "cuda" and given.trl is None else environment(given.trl)
     rows = []
     for model in given.model:
         make_model(model, given.models / model)

@@ -20,7 +20,7 @@ def main() -> None:
     torch.set_num_threads(a.threads)
     disable_progress_bars()
     tokenizer = transformers.AutoTokenizer.from_pretrained(a.model)
-    clock = Clock()
+    clock = Clock(a.device)
 
     class Marks(transformers.TrainerCallback):
         def on_step_end(self, *args: Any, **named: Any) -> None:
@@ -30,14 +30,14 @@ def main() -> None:
     rows = [{k: v + (" " if k == "prompt" else "") for k, v in r.items()} for r in rows]
     common: dict[str, Any] = {
         "per_device_train_batch_size": a.batch, "num_train_epochs": 1, "report_to": [], "save_strategy": "no", "logging_strategy": "no",
-        "use_cpu": True, "bf16": a.dtype == "bfloat16", "learning_rate": 1e-5, "disable_tqdm": True, "max_length": 2048,
+        "use_cpu": a.device == "cpu", "bf16": a.dtype == "bfloat16", "learning_rate": 1e-5, "disable_tqdm": True, "max_length": 2048,
     }  # fmt: skip
     if not a.defaults:
         common |= {"gradient_checkpointing": False}
     with tempfile.TemporaryDirectory() as folder:
         kind = transformers.AutoModelForSequenceClassification if a.method == "reward" else transformers.AutoModelForCausalLM
         more = {"num_labels": 1} if a.method == "reward" else {}
-        model = kind.from_pretrained(a.model, dtype=torch.float32, **more)
+        model = kind.from_pretrained(a.model, dtype=torch.float32, **more).to(a.device)
         clock.loaded(model)
         began = time.perf_counter()
         if a.method == "dpo":

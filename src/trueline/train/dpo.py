@@ -17,9 +17,11 @@ import torch
 from trueline.algos.losses.preference import Completions, PairedObjective, paired
 from trueline.charter.digests import digest_of
 from trueline.core.records import Preference
+from trueline.data.jsonl import write_json
 from trueline.engine.loading import LocalModel
 from trueline.errors import RunFileError, TrainingError
 from trueline.train.batching import Row, batches, make_row
+from trueline.train.block_attention import attention_of
 from trueline.train.checkpoint import load_checkpoint
 from trueline.train.distributed import from_main, share_of
 from trueline.train.loop import LoopSettings, Progress, StepLoss, run_loop
@@ -29,6 +31,8 @@ from trueline.train.sft import TrainReport, vars_of
 from trueline.train.sharding import check_shard, placed
 from trueline.train.shared import can_share, pair_logps, shared_logps
 from trueline.train.trend import Trend, trend_of
+
+SHARING = "sharing.json"  # in the run's folder: whether the prompt is computed once, why, and how attention was computed
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +168,15 @@ def _form(local: LocalModel, data: Pairs, settings: DpoSettings, folder: Path) -
         can_share(local.model, data.chosen, data.rejected, pad_id, local.device) if settings.share_prompt else (False, "switched off")
     )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sharing.json").write_text(json.dumps({"shared_prompt": shared, "why": why}) + "\n")
+    (folder / SHARING).write_text(json.dumps({"shared_prompt": shared, "why": why}) + "\n")
     return shared
+
+
+def _note_attention(local: LocalModel, folder: Path) -> None:
+    """Adds to what `_form` said how attention was computed, where there was a choice."""
+    if (found := attention_of(local.model)) and (folder / SHARING).exists():
+        known = json.loads((folder / SHARING).read_text())
+        write_json(folder / SHARING, {**known, "attention": found})
 
 
 def run_dpo(
@@ -207,6 +218,7 @@ def run_dpo(
         step_loss = _step_loss(objective, data, scale, logps, reference, local.device)
         state = load_checkpoint(folder, key)
         metrics = run_loop(place.local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, place.master)
+    from_main(lambda: _note_attention(local, folder))
     return PreferenceReport(
         steps=len(plan),
         rows=len(data.chosen),

@@ -24,6 +24,7 @@ from trueline.charter.digests import digest_of
 from trueline.engine.loading import LocalModel
 from trueline.errors import TrainingError
 from trueline.train.batching import Row, batches, make_row, pad
+from trueline.train.block_attention import attention_of
 from trueline.train.checkpoint import load_checkpoint
 from trueline.train.distributed import from_main, share_of
 from trueline.train.judged import LOSS_OF, Judged, conversations_of, split_judged
@@ -209,7 +210,7 @@ def train_member(
     thresholds = tuple(ordered_thresholds(free).tolist()) if free is not None else ()
     if free is not None:
         delattr(local.model, THRESHOLDS)
-    sharing = f"{'yes' if shared else 'no'}: {why}"
+    sharing = "; ".join(filter(None, [f"{'yes' if shared else 'no'}: {why}", attention_of(local.model)]))
     return MemberReport(len(plan), len(data.rows), data.too_long, metrics, thresholds, sharing)
 
 

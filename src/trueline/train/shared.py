@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from trueline.train.batching import Row, pad, token_logps
+from trueline.train.block_attention import block_hidden
 from trueline.train.gradients import released, written_in_place
 from trueline.train.head import body_of, form_of, picked_logps
 from trueline.train.layout import Group, Layout, lay_out, mask_of
@@ -32,7 +33,11 @@ def pair_logps(
 def hidden_of(model: Any, layout: Layout) -> torch.Tensor:
     """Last hidden states of a layout, (rows, width, d)."""
     dtype = next(model.parameters()).dtype
-    mask, body = mask_of(layout, model.config.get_text_config(), dtype), body_of(model)
+    body = body_of(model)
+    blocks = block_hidden(model, body, layout, lambda: mask_of(layout, model.config.get_text_config(), dtype))
+    if blocks is not None:
+        return blocks
+    mask = mask_of(layout, model.config.get_text_config(), dtype)
     split = split_hidden(model, body, layout, mask)
     if split is not None:
         return split

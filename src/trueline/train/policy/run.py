@@ -21,6 +21,7 @@ from trueline.charter.turns import Message
 from trueline.core.ports import Reward
 from trueline.engine.loading import LocalModel
 from trueline.errors import RunFileError, TrainingError
+from trueline.train.block_attention import attention_of
 from trueline.train.checkpoint import load_checkpoint
 from trueline.train.distributed import begin_alike, check_alike, from_main, main, wait
 from trueline.train.gradients import released
@@ -192,7 +193,7 @@ def _loop(
         stopped=stopped or "",
         kept=kept,
         reference=trainer.told_reference,
-        sharing=f"{trainer.per_row} replies a row: {trainer.why}",
+        sharing="; ".join(filter(None, [f"{trainer.per_row} replies a row: {trainer.why}", attention_of(trainer.local.model)])),
         evidence=None if record is None else record.told(kept),
     )
 
