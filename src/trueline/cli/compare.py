@@ -96,7 +96,7 @@ def command(
         found.append(
             run_suite(
                 asked.chat, project, suite, sampling, folder, samples=samples, concurrency=concurrency, target=text, title=text,
-                trained_on=asked.trained_on, shown=asked.shown,
+                trained_on=asked.trained_on, shown=asked.shown, looks=asked.looks,
             )
         )  # fmt: skip
     card = scorecard(targets, found)

@@ -111,7 +111,7 @@ def command(
         try:
             found = run_suite(
                 asked.chat, project, suite, sampling, folder, samples=samples, limits=bounds, order=random_order, target=target, grader=grader,
-                early=stopping(project, suite, grader or project.grader(), samples, stop_early, against, asked), trained_on=asked.trained_on, shown=asked.shown,
+                early=stopping(project, suite, grader or project.grader(), samples, stop_early, against, asked), trained_on=asked.trained_on, shown=asked.shown, looks=asked.looks,
             )  # fmt: skip
         finally:
             _close(grader)
@@ -164,4 +164,4 @@ def _on_ray(recipe: Recipe, project: Project, suite: Suite, folder: Path, limits
     with bar(f"eval on {workers} workers") as advance:
         found, reports = run_on_ray(recipe, project, suite, folder, limits, workers, advance)
     write_json(folder / RUN, {"workers": reports})
-    return finished(found, folder, suite, asked.trained_on, asked.shown)
+    return finished(found, folder, suite, asked.trained_on, asked.shown, asked.looks)

@@ -21,12 +21,13 @@ WITHOUT = "measured without its guard (--no-guard): this is not what its user se
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What is asked. `trained_on`: prompts that the model was trained on, by its own records, and those from which the guard's heads learnt; `shown`: hand-written examples from which
-    they did, which the prompt quotes or its search asked: no held-out evidence about this system; `notes` for a person."""
+    they did, which the prompt quotes or its search asked: no held-out evidence about this system; `notes` for a person; `looks`: as in `Evaluation`."""
 
     chat: ChatModel
     trained_on: Prompts = ()
     shown: Prompts = ()
     notes: tuple[str, ...] = ()
+    looks: int = 1
 
 
 def has_guard(system: SystemFile | None) -> bool:
@@ -47,9 +48,9 @@ def behind_guard(target: Target, model: ChatModel, without: bool) -> Measured:
     trained = trained_data(model_of(target.text)[0])
     if system is None:
         return Measured(model, trained.prompts, notes=trained.notes)
-    known, looks = _known(target, system, str(model.identity().get("prompt", "")))
+    known, looks, told = _known(target, system, str(model.identity().get("prompt", "")))
     if not system.guard or without:
-        return Measured(model, trained.prompts, known, (*([WITHOUT] if system.guard else []), *looks, *trained.notes))
+        return Measured(model, trained.prompts, known, (*([WITHOUT] if system.guard else []), *told, *trained.notes), looks)
     project = open_project(charter_of(target, system))
     guard = open_guard(project, str(model.identity().get("prompt", "")), True)
     assert isinstance(guard, Guard), "a charter's guard"
@@ -61,21 +62,21 @@ def behind_guard(target: Target, model: ChatModel, without: bool) -> Measured:
         notes.append(f"the guard's heads are not armed for {', '.join(guard.heads.unarmed)}: too few examples to learn from")
     return Measured(
         GuardedChat(model, guard, rules_for(project.loaded.charter)), (*trained.prompts, *_prompts(grown)), (*_prompts(written), *known),
-        (*notes, *looks, *trained.notes),
+        (*notes, *told, *trained.notes), looks,
     )  # fmt: skip
 
 
-def _known(target: Target, system: SystemFile, prompt: str) -> tuple[Prompts, tuple[str, ...]]:
+def _known(target: Target, system: SystemFile, prompt: str) -> tuple[Prompts, int, tuple[str, ...]]:
     """Hand-written questions that are no held-out evidence about a system's prompt: those that it quotes, and those that its search asked. With
-    a note on how often the probes were looked at while it was chosen."""
+    how often held-out probes were looked at while it was chosen, and a note on it."""
     written = written_probes(open_project(charter_of(target, system)).loaded.charter)
     quoted = set(quoted_in(prompt, [p.messages[-1].content for p in written]))
     known = [p.messages for p in written if p.messages[-1].content in quoted]
     if system.tuned is None:
-        return tuple(known), ()
+        return tuple(known), 1, ()
     made = tuned_of(Path(target.text), system)
-    told = f"its prompt is one of {made.looks} that were judged on the held-out probes: chosen among them it may look better than it is"
-    return tuple(dict.fromkeys([*known, *made.known])), (told,) if made.looks > 1 else ()
+    told = f"its prompt is one of {made.looks} that were judged on the held-out probes: chosen among them it may look better than it is, so the gate shares its 5 % out over them"
+    return tuple(dict.fromkeys([*known, *made.known])), max(1, made.looks), (told,) if made.looks > 1 else ()
 
 
 def _prompts(texts: Iterable[str]) -> Prompts:

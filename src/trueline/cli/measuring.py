@@ -91,10 +91,11 @@ def run_suite(
     limits: Limits | None = None,
     early: Early | None = None,
     order: int | None = None,
+    looks: int = 1,
 ) -> Evaluation:
     """Evaluates and writes `folder`; an interrupted run resumes from its journal and cache. Closes the model.
     `limits`: in place of `concurrency` alone; `early`: a rule that may end the run; `order`: seed of a random order. `trained_on`: every prompt that the model was trained on, as far as it is known; `shown`: hand-written examples that it knows
-    besides its few-shots; `grader`: in place of the charter's own; `may_be_silent`: as in `evaluate`."""
+    besides its few-shots; `looks`: as in `Evaluation`; `grader`: in place of the charter's own; `may_be_silent`: as in `evaluate`."""
     folder.mkdir(parents=True, exist_ok=True)
     cached, pacer = CachedChat(PatientChat(model), folder / "cache.sqlite"), Pacer(limits or Limits(concurrency))
 
@@ -126,7 +127,7 @@ def run_suite(
     say(found, cached, pacer)
     if cached.hits >= len(found.rows):
         found = replace(found, created=made_first(folder, found))
-    return finished(found, folder, suite, trained_on, shown)
+    return finished(found, folder, suite, trained_on, shown, looks)
 
 
 def made_first(folder: Path, found: Evaluation) -> str:
@@ -140,13 +141,19 @@ def made_first(folder: Path, found: Evaluation) -> str:
 
 
 def finished(
-    found: Evaluation, folder: Path, suite: Suite, trained_on: Sequence[tuple[Message, ...]], shown: Sequence[tuple[Message, ...]]
+    found: Evaluation,
+    folder: Path,
+    suite: Suite,
+    trained_on: Sequence[tuple[Message, ...]],
+    shown: Sequence[tuple[Message, ...]],
+    looks: int = 1,
 ) -> Evaluation:
     """Marks what was trained on or shown, writes the evaluation and takes the journal away."""
     found = replace(
         found,
         contaminated=contaminated(suite.probes, trained_on),
         taught=taught(suite.probes, [*trained_on, *shown, *shots_of(found.identity)]),
+        looks=looks,
     )
     write_evaluation(folder, found)
     (folder / JOURNAL).unlink(missing_ok=True)

@@ -72,7 +72,8 @@ class Evaluation:
     identity: JSON-able facts that decide the target's replies. graders: identity of each grader by name, with
     `sensitivity` and `specificity` ({"estimate", "low", "high", "n"}) where they were measured.
     `complete` is false while probes are missing (an interrupted run). `contaminated`: grown probes that were trained on, which makes the
-    gate INVALID; `taught`: hand-written ones that were trained on or shown, which the gate leaves out."""
+    gate INVALID; `taught`: hand-written ones that were trained on or shown, which the gate leaves out. `looks`: how many prompts were judged on
+    held-out probes before this target's was chosen among them (`tune-prompt`); the gate shares its 5 % out over them."""
 
     target: str
     identity: Mapping[str, Any]
@@ -86,6 +87,7 @@ class Evaluation:
     complete: bool = True
     contaminated: tuple[str, ...] = ()
     taught: tuple[str, ...] = ()
+    looks: int = 1
 
     def versions(self) -> dict[str, int]:
         """How many replies each version gave that the server named: more than one is a model that changed while it was measured."""
@@ -106,6 +108,7 @@ class Evaluation:
             "complete": self.complete,
             "contaminated": list(self.contaminated),
             "taught": list(self.taught),
+            "looks": self.looks,
             "versions": self.versions(),
             "n": len(self.rows),
         }

@@ -32,7 +32,7 @@ ONE_OF: Mapping[str, tuple[str, ...]] = {
 HEAD: Mapping[str, tuple[type, bool]] = {
     "target": (str, False), "charter": (str, False), "suite": (str, False), "settings": (dict, False), "graders": (dict, False),
     "created": (str, False), "seconds": (float, False), "n": (int, False), "identity": (dict, False), "complete": (bool, False),
-    "contaminated": (list, False), "taught": (list, True), "replies": (str, True),
+    "contaminated": (list, False), "taught": (list, True), "looks": (int, True), "replies": (str, True),
 }  # fmt: skip
 WORDS: Mapping[type, str] = {
     str: "text",
@@ -154,4 +154,5 @@ def read_evaluation(folder: Path) -> Evaluation:
         complete=head["complete"] and not (folder / JOURNAL).exists(),
         contaminated=tuple(head["contaminated"]),
         taught=tuple(head.get("taught", ())),
+        looks=max(1, head.get("looks", 1)),
     )

@@ -15,7 +15,7 @@ from trueline.charter.probes import MEASURES
 from trueline.charter.schema import Fairness, GateRule
 from trueline.core.decisions import GateDecision, ImpactFinding, MeasureFinding
 from trueline.core.evaluations import Evaluation
-from trueline.core.findings import ClauseFinding, NoiseFinding, StopFinding
+from trueline.core.findings import ClauseFinding, NoiseFinding, StopFinding, percent
 from trueline.core.records import GateOutcome
 from trueline.gate.answering import Reads, split_findings
 from trueline.gate.attacked import Attacked, RedTeamRule, attacked
@@ -77,6 +77,10 @@ def decide(
         _stopped(case, rule, candidate, baseline, taught, stops)
         if word != "PASS":
             case.missing.append("the run was stopped, and what stopped it did not allow a PASS; ask the rest of the suite")
+        if candidate.looks > 1:
+            case.missing.append(
+                "the run was stopped by bounds of 95 %, which do not count how the prompt was chosen; ask the rest of the suite"
+            )
     else:
         _measures(case, rule, candidate, baseline, taught)
     kept = [r for r in candidate.rows if r.probe not in taught]
@@ -101,11 +105,18 @@ def decide(
     failed = bool(case.broken) or "FAIL" in outcomes
     open_ = bool(case.missing) or "INCONCLUSIVE" in outcomes
     outcome = _outcome(case.invalid, failed, open_)
-    praise = (_praise(case.findings, impacts, baseline), *(f.told for f in tolerances))
+    chosen = (
+        ()
+        if candidate.looks <= 1
+        else (
+            f"the candidate's prompt is one of {candidate.looks} that were judged on held-out probes: each bound of a measure holds at {percent(level_of(candidate))}",
+        )
+    )
+    praise = (_praise(case.findings, impacts, baseline), *(f.told for f in tolerances), *chosen)
     paired = baseline if not case.invalid else None
     return GateDecision(
         outcome,
-        praise if outcome == "PASS" else (*case.invalid, *case.broken, *case.reasons, *case.missing),
+        praise if outcome == "PASS" else (*case.invalid, *case.broken, *case.reasons, *case.missing, *chosen),
         tuple(case.findings), candidate.target, baseline.target if baseline else None, charter, candidate.suite,
         *(flipped(candidate.rows, paired.rows) if paired else ((), ())),
         impacts=impacts, clauses=tuple(case.clauses), tolerances=tolerances, redteam=fought.finding if fought else None, noise=noises,
@@ -114,16 +125,22 @@ def decide(
     )  # fmt: skip
 
 
+def level_of(candidate: Evaluation) -> float:
+    """Of each one-sided bound: a prompt that was chosen among several on held-out probes may owe its figures to luck, so the 5 % are shared
+    out over them (Bonferroni), as the ladder of `tune-prompt` does."""
+    return 1 - 0.05 / max(1, candidate.looks)
+
+
 def _measures(case: _Case, rule: GateRule, candidate: Evaluation, baseline: Evaluation | None, taught: frozenset[str]) -> None:
     """Every measure that has a cap, or a margin where there is a baseline."""
     asked = [m for m in MEASURES if m in rule.caps or (baseline is not None and m in rule.margins)]
     for measure in asked:
         rows = rows_of(candidate, measure, taught)
         theirs = rows_of(baseline, measure, taught) if baseline is not None else None
-        found = measured(measure, rows, rule.caps.get(measure), candidate, theirs)
+        found = measured(measure, rows, rule.caps.get(measure), candidate, theirs, level_of(candidate))
         case.invalid += found.invalid
         if theirs is not None and not case.invalid:
-            found = against_margin(found, rule, rows, theirs)
+            found = against_margin(found, rule, rows, theirs, level_of(candidate))
         case.add(found)
 
 
