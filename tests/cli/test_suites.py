@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.gateway.scripted_upstream import Upstream
 from trueline.charter.probe_files import DRAFTS, probes_beside, read_probes
 from trueline.charter.turns import Message
 from trueline.cli import probe_suites, targets
@@ -55,7 +56,7 @@ def test_freeze_and_eval_a_frozen_suite(
     shown = capsys.readouterr().out
     assert "inherited family" in shown
     assert "impact ratio" in shown
-    assert run([*plain, "--calibration"]) == 70
+    assert run([*plain, "--calibration"]) == 64
     assert "log-probabilities" in capsys.readouterr().err
     assert "neither" in told(capsys, "eval", "x", "-c", charter, "--suite", "inheritted", "--out", tmp_path / "f")
     charter.write_text(charter.read_text().replace("version: ", "version: 9"))
@@ -117,3 +118,16 @@ def test_overlap_names_the_row_and_exits_one(charter: Path, tmp_path: Path, caps
     assert said(capsys, "probes", "overlap", charter, "--data", clean, "--suite", "inherited")["found"] == []
     found = said(capsys, "probes", "overlap", charter, "--data", clean, "--data", copied, "--suite", "inherited", code=1)["found"]
     assert [(Path(o["file"]).name, o["line"], o["exact"]) for o in found] == [("copied.jsonl", 2, True)]
+
+
+def test_calibration_of_a_served_model_stands_beside_its_evaluation(
+    charter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Upstream({"*": {"text": "I cannot help with that.", "begins": {"A": 0.9, "B": 0.1}}}) as up:
+        words = ("eval", f"openai:m@{up.url}", "-c", charter, "--limit", 5, "--calibration", "--out", tmp_path / "e")
+        found = said(capsys, *words)
+        assert found["calibration"]["form"] == "letters"
+        assert found["measures"]
+        asked = len(up.asked)
+        assert said(capsys, *words)["calibration"] == found["calibration"]
+        assert len(up.asked) == asked

@@ -3,7 +3,8 @@
     python tests/gateway/scripted_upstream.py --port 0 --script script.json
 
 `script.json` maps the last user message to a reply: text, or {"text": ..., "tool_calls": [[name, arguments]], "status": 500,
-"pause": seconds before each word, "break": true (ends the stream without finishing)}. `*` is the answer to everything else.
+"pause": seconds before each word, "break": true (ends the stream without finishing), "begins": {token: probability} (where log-probabilities
+are asked for)}. `*` is the answer to everything else.
 Prints {"url": ..., "pid": ...} once it listens. GET /asked returns every request body it was sent.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import threading
@@ -61,6 +63,9 @@ class Scripted(BaseHTTPRequestHandler):
             return
         message = {"role": "assistant", "content": answer.get("text"), **({"tool_calls": calls} if calls else {})}
         choice = {"index": 0, "message": message, "finish_reason": finish}
+        if body.get("logprobs") and "begins" in answer:
+            top = [{"token": t, "logprob": math.log(p), "bytes": None} for t, p in answer["begins"].items()]
+            choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top[: body["top_logprobs"]]}]}
         usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
         self._json({"id": "up", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice], "usage": usage})
 

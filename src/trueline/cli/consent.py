@@ -69,19 +69,29 @@ def foreign_host(identity: Mapping[str, Any]) -> str | None:
     return None if found.is_private or found.is_loopback or found.is_link_local else host
 
 
-def sending(suite: Suite, identity: Mapping[str, Any], host: str, samples: int, max_tokens: int) -> Sending:
-    """Counts the requests of a suite, by attack where they are attacks and by kind of probe elsewhere."""
+def sending(
+    suite: Suite, identity: Mapping[str, Any], host: str, samples: int, max_tokens: int, more: Mapping[str, int] | None = None
+) -> Sending:
+    """Counts the requests of a suite, by attack where they are attacks and by kind of probe elsewhere; `more`: short ones beside it, by what they are."""
     from trueline.core.evaluations import attack_of
 
     kinds = Counter(attack_of(p.id) or p.kind for p in suite.probes)
     before = len(str(identity.get("prompt", ""))) + sum(len(str(m)) for m in identity.get("shots", ()))
     size = sum(before + sum(len(m.content.encode()) for m in p.messages) for p in suite.probes)
     n = len(suite.probes) * samples
-    return Sending(host, {k: v * samples for k, v in kinds.items()}, samples * size // BYTES_A_TOKEN, n * max_tokens)
+    return Sending(host, {**{k: v * samples for k, v in kinds.items()}, **(more or {})}, samples * size // BYTES_A_TOKEN, n * max_tokens)
 
 
 def ask_leave(
-    verb: str, suite: Suite, identity: Mapping[str, Any], *, samples: int, max_tokens: int, yes: bool, caps: Caps | None = None
+    verb: str,
+    suite: Suite,
+    identity: Mapping[str, Any],
+    *,
+    samples: int,
+    max_tokens: int,
+    yes: bool,
+    caps: Caps | None = None,
+    more: Mapping[str, int] | None = None,
 ) -> None:
     """Says what `verb` will send where and asks, if that is somebody else's endpoint. `yes`: leave is given already. Without a terminal a
     red-team run needs `--yes`, and an evaluation goes on. Raises `TargetError` where leave is not given; nothing was sent then."""
@@ -90,10 +100,10 @@ def ask_leave(
         return
     if not sys.stdin.isatty():
         if verb == "redteam":
-            what = f"{sending(suite, identity, host, samples, max_tokens).told(verb, caps)}: nobody is here to agree"
+            what = f"{sending(suite, identity, host, samples, max_tokens, more).told(verb, caps)}: nobody is here to agree"
             raise TargetError(what, remedy="give --yes if its owner agrees to be attacked")
         return
-    click.echo(sending(suite, identity, host, samples, max_tokens).told(verb, caps), err=True)
+    click.echo(sending(suite, identity, host, samples, max_tokens, more).told(verb, caps), err=True)
     question = "Does its owner agree to be attacked?" if verb == "redteam" else "Send them?"
     if not click.confirm(question, default=False, err=True):
         raise TargetError("nothing was sent", remedy="give --yes to be asked no more, or another TARGET")

@@ -40,7 +40,11 @@ if TYPE_CHECKING:
 @click.option("--few-shots", default=0, show_default=True, type=click.IntRange(0), help="Few-shot examples from the charter.")
 @click.option("--no-prompt", is_flag=True, help="Ask the bare model, without the charter's prompt.")
 @click.option("--no-guard", is_flag=True, help="Ask a system without its guard: the model behind its prompt.")
-@click.option("--calibration", is_flag=True, help="Also measure by log-probabilities how far confidence is accuracy (local models).")
+@click.option(
+    "--calibration",
+    is_flag=True,
+    help="Also measure by log-probabilities how far confidence is accuracy (local models, and servers that name log-probabilities).",
+)
 @click.option("--judge", help="TARGET that judges what no exact check decides, in place of the general reply grader.")
 @click.option("--judge-labels", type=click.Path(path_type=Path), help="Replies of this suite graded by people: measures the judge's error.")
 @click.option("--grader-error", type=click.Path(path_type=Path), help="The grader's error on your own labels, from `trueline judge --out`.")
@@ -76,7 +80,7 @@ def command(
     from dataclasses import replace
 
     from trueline.cli.backends import Recipe
-    from trueline.cli.calibration import measured
+    from trueline.cli.calibration import measured, requests_of
     from trueline.cli.consent import ask_leave
     from trueline.cli.families import families, print_families
     from trueline.cli.guarding import behind_guard
@@ -100,7 +104,16 @@ def command(
     asked = behind_guard(opened, model, no_guard)
     sampling = sampling_of(opened.system, temperature, max_tokens, seed)
     bounds = limits_of(concurrency, limits)
-    ask_leave("eval", suite, asked.chat.identity(), samples=samples, max_tokens=sampling.max_tokens, yes=yes, caps=bounds.caps)
+    ask_leave(
+        "eval",
+        suite,
+        asked.chat.identity(),
+        samples=samples,
+        max_tokens=sampling.max_tokens,
+        yes=yes,
+        caps=bounds.caps,
+        more=requests_of(project) if calibration else None,
+    )
     folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(asked.chat.identity()), sampling.to_dict(), samples, judge)
     told = measured(project, model, folder) if calibration else {}
     if backend == "ray":

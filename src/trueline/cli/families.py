@@ -67,4 +67,5 @@ def print_families(tables: dict[str, Any]) -> None:
         click.echo(f"BBQ {s['category']} {s['condition']}: {told}")
     if c := tables.get("calibration"):
         told = f"ECE {c['ece']:.3f} over {c['n']} questions in {c['bins']} bins (a perfect model would show about {c['floor']:.3f})"
-        click.echo(f"calibration: {told}; confidence {100 * c['confidence']:.1f} %, right {100 * c['accuracy']:.1f} %")
+        by = "" if c["form"] == "replies" else f", by the letters of the options, {c['unread']} questions not read"
+        click.echo(f"calibration{by}: {told}; confidence {100 * c['confidence']:.1f} %, right {100 * c['accuracy']:.1f} %")

@@ -127,6 +127,14 @@ class ScoredChat(ChatModel, Protocol):
         """Log-probability (nats) of each option as the whole reply, end of turn counted. Raises `ModelError` where it cannot say."""
 
 
+@runtime_checkable
+class TokenChat(ChatModel, Protocol):
+    """A `ChatModel` that can also say how its reply would begin."""
+
+    async def first_token(self, request: ChatRequest) -> Mapping[str, float]:
+        """The tokens that the reply may begin with -> log-probability (nats), the likeliest ones. Raises `ModelError` where it names none."""
+
+
 Script = Mapping[str, str] | Sequence[str] | Callable[[ChatRequest], str | ChatReply]
 
 

@@ -2,7 +2,7 @@
 
 Each question of a fact is scored with the charter's answer and the same sentence with a wrong fact in it; the log-probabilities of the whole
 replies, made to sum to one over these options, are the confidence. Only where a model gives log-probabilities: what it says in words about its
-own certainty is no probability and is not used.
+own certainty is no probability and is not used. A served model is asked for a letter instead (`evals.letters`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Calibrated:
     """`ece` in [0, 1] over `n` questions in `bins` bins of equal mass; `floor`: what a perfectly calibrated model of this accuracy would show of
-    it by chance; `confidence` and `accuracy`: means, in [0, 1]."""
+    it by chance; `confidence` and `accuracy`: means, in [0, 1]. `form`: whether whole replies or letters were compared; `unread`: questions
+    that the model would not have answered with a letter, which are left out."""
 
     ece: float
     floor: float
@@ -45,6 +46,8 @@ class Calibrated:
     n: int
     confidence: float
     accuracy: float
+    form: str = "replies"
+    unread: int = 0
 
 
 def questions(charter: Charter) -> tuple[Question, ...]:

@@ -17,6 +17,9 @@ _FINISH: Mapping[str, FinishReason] = {
 }  # fmt: skip
 
 
+TOP = 20  # as many as the protocol allows
+
+
 def _finish(raw: object) -> FinishReason:
     """Why the reply ended. Some servers write why a filter stopped it: `content_filter: SAFETY`."""
     told = str(raw)
@@ -49,6 +52,20 @@ def _first(raw: Mapping[str, Any], part: str) -> tuple[Mapping[str, Any], Mappin
     if isinstance(choice, dict) and inner is None and _finish(choice.get("finish_reason")) == "content_filter":
         inner = {}  # what a filter stopped has no message at all with some servers
     return (choice, inner) if isinstance(choice, dict) and isinstance(inner, dict) else None
+
+
+def _likeliest(raw: Mapping[str, Any]) -> dict[str, float]:
+    """choices[0].logprobs.content[0].top_logprobs as token -> log-probability; empty where any of it is missing."""
+    found: Any = raw
+    for key in ("choices", 0, "logprobs", "content", 0, "top_logprobs"):
+        known = len(found) > key if isinstance(key, int) and isinstance(found, list) else isinstance(found, dict) and key in found
+        found = found[key] if known else None
+    out: dict[str, float] = {}
+    for row in found if isinstance(found, list) else ():
+        token, log = (row.get("token"), row.get("logprob")) if isinstance(row, dict) else (None, None)
+        if isinstance(token, str) and isinstance(log, int | float) and not isinstance(log, bool) and log <= 0:
+            out[token] = float(log)
+    return out
 
 
 class OpenAIChat:
@@ -132,6 +149,21 @@ class OpenAIChat:
             output_tokens=count_of(raw.get("usage"), "completion_tokens"),
             seconds=told.seconds,
         )
+
+    async def first_token(self, request: ChatRequest) -> Mapping[str, float]:
+        """The twenty likeliest tokens that the reply may begin with. Raises `ModelError` where the server names none."""
+        while True:
+            body = self._said({**self._body(request), "max_tokens": 1, "logprobs": True, "top_logprobs": TOP})
+            try:
+                found = _likeliest((await self._wire.post("/chat/completions", body)).raw)
+            except RequestRefused as e:
+                if not self._learn(e, body):
+                    raise
+                continue
+            if not found:
+                what = f"{self.name} names no log-probabilities (logprobs, top_logprobs), so that its confidence cannot be measured"
+                raise ModelError(what, remedy="leave --calibration out; what a model says of its own confidence is not used")
+            return found
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
         """The answer in pieces; tool calls are gathered and come whole with the last piece, as do the token counts."""

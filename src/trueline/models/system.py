@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from trueline.charter.turns import Message
-from trueline.core.chat import ChatDelta, ChatModel, ChatReply, ChatRequest, ScoredChat, StreamingChat
+from trueline.core.chat import ChatDelta, ChatModel, ChatReply, ChatRequest, ScoredChat, StreamingChat, TokenChat
 from trueline.errors import ModelError
 
 
@@ -22,6 +22,11 @@ class SystemChat:
     def name(self) -> str:
         """The TARGET string of the model inside."""
         return self._inner.name
+
+    @property
+    def inner(self) -> ChatModel:
+        """The model inside."""
+        return self._inner
 
     def identity(self) -> Mapping[str, Any]:
         """Model, prompt and shots decide."""
@@ -51,6 +56,13 @@ class SystemChat:
             what = f"{self.name} gives no log-probabilities, so that its confidence cannot be measured"
             raise ModelError(what, remedy="measure a local model; what a model says of its own confidence is not used")
         return await self._inner.score(self._whole(ChatRequest(tuple(messages))).messages, options)
+
+    async def first_token(self, request: ChatRequest) -> Mapping[str, float]:
+        """How the reply behind the prompt would begin. Raises `ModelError` where the model inside does not say."""
+        if not isinstance(self._inner, TokenChat):
+            what = f"{self.name} gives no log-probabilities, so that its confidence cannot be measured"
+            raise ModelError(what, remedy="what a model says of its own confidence is not used")
+        return await self._inner.first_token(self._whole(request))
 
     async def close(self) -> None:
         """Closes the model inside."""
