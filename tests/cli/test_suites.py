@@ -131,3 +131,22 @@ def test_calibration_of_a_served_model_stands_beside_its_evaluation(
         asked = len(up.asked)
         assert said(capsys, *words)["calibration"] == found["calibration"]
         assert len(up.asked) == asked
+
+
+def test_the_report_shows_attacks_and_what_is_inherited(charter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Upstream({"*": "I cannot help with that."}) as up:
+        target, rule = f"openai:m@{up.url}", ("-c", charter)
+        said(capsys, "eval", target, *rule, "--out", tmp_path / "own")
+        said(capsys, "eval", target, *rule, "--suite", "inherited", "--limit", 60, "--out", tmp_path / "inherited")
+        said(capsys, "redteam", target, *rule, "--limit", 3, "--attacks", "plain,base64", "--control", 0, "--out", tmp_path / "redteam")
+    words = ("report", tmp_path / "page", *rule, "--after", tmp_path / "own")
+    bare = said(capsys, *words)
+    assert bare["inherited"] == []
+    assert not any(r["attacked"] for r in bare["matrix"]["rows"])
+    found = said(capsys, *words, "--redteam", tmp_path / "redteam", "--inherited", tmp_path / "inherited")
+    assert {f["family"] for f in found["inherited"]} >= {"leakage", "sycophancy"}
+    assert any(r["attacked"] for r in found["matrix"]["rows"])
+    assert found["gate"]["redteam"] is not None
+    assert any("not all inherited probes" in r for r in found["gate"]["reasons"])
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "<code>leakage</code>" in page

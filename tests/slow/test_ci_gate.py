@@ -26,7 +26,8 @@ def test_the_steps_decide(kind: str, outcome: str, tmp_path: Path) -> None:
     repo, tools = tmp_path / "repo", tmp_path / "bin"
     assert run(["init", str(repo)]) == 0
     path = repo / "charter.yaml"
-    path.write_text(re.sub(r"\ngate:\n.*", "\n" + GATE, path.read_text(), flags=re.DOTALL))
+    rule = GATE.replace("[suite,", "[suite, inherited,") if kind == "action" else GATE
+    path.write_text(re.sub(r"\ngate:\n.*", "\n" + rule, path.read_text(), flags=re.DOTALL))
     charter = load_charter(path).charter
     refusal = charter.principles[0].refuse_with
     kept = {"*": refusal, **{asked: h.reply for h in charter.high_stakes for asked in h.examples}}
@@ -54,6 +55,7 @@ def test_the_steps_decide(kind: str, outcome: str, tmp_path: Path) -> None:
     assert found["outcome"] == outcome
     assert found["redteam"]["requests"] == 3
     assert found["baseline"] == base
+    assert (left / "inherited" / "evaluation.json").exists() == (kind == "action")
     assert (left / "gate.md").read_text() in (tmp_path / "summary").read_text()
     assert f"outcome={outcome}" in (tmp_path / "output").read_text()
     root = ET.parse(left / "gate.xml").getroot()

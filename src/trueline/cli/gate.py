@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from trueline.core.decisions import GateDecision
-    from trueline.core.evaluations import Evaluation
 
 OF_A_RED_TEAM = ("redteam_max_age", "redteam_disguises", "redteam_requests")  # options without effect where no run is given
 
@@ -63,6 +62,8 @@ def command(
     """Reads the evaluations and decides."""
     import json
 
+    from trueline.cli.gate_reading import decided
+    from trueline.cli.project import open_project
     from trueline.cli.targets import options_given
     from trueline.core.records import GATE_EXIT
     from trueline.data.evaluations import read_evaluation
@@ -80,42 +81,10 @@ def command(
     asked = RedTeamRule(redteam_max_age, redteam_disguises, redteam_requests)
     read = [read_evaluation(p) if p is not None else None for p in (candidate, against, redteam, inherited)]
     draws = (read_evaluation(noise[0]), read_evaluation(noise[1])) if noise else None
-    found = _decide(charter, probes, read, draws, asked, anytime)
+    found = decided(open_project(charter, probes), read, draws, asked, anytime)
     _write(found, out, junit, markdown)
     click.echo(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else decision_text(found))
     return GATE_EXIT[found.outcome]
-
-
-def _decide(
-    charter: str, probes: Path | None, read: list[Evaluation | None], draws: tuple[Evaluation, Evaluation] | None, asked: Any, anytime: int | None
-) -> GateDecision:  # fmt: skip
-    """`read`: candidate, baseline, red-team run, inherited probes."""
-    from trueline.cli.gate_reading import followed, inherited_suite, prompts_of, reader
-    from trueline.cli.project import open_project
-    from trueline.core.clock import utc_now
-    from trueline.gate.decide import decide
-    from trueline.gate.inherited import combined, decide_inherited
-
-    project = open_project(charter, probes)
-    rule, digest = project.loaded.charter.gate, project.loaded.digest
-    candidate, baseline, redteam, inherited = read
-    assert candidate is not None
-    more: dict[str, Any] = {}
-    comparable = baseline is None or (baseline.suite, baseline.settings.get("samples")) == (
-        candidate.suite,
-        candidate.settings.get("samples"),
-    )
-    path = followed(project, candidate, baseline, anytime) if comparable else None  # else INVALID, and no order to follow
-    if path is not None:
-        candidate, baseline = path.candidate, path.baseline
-        more = {"stops": path.stops, "early": path.early, "word": path.word}
-    found = decide(
-        rule, digest, candidate, baseline, redteam=redteam, inherited=inherited is not None, noise=draws, attacks=asked, now=utc_now(), prompts=prompts_of(project),
-        reads=reader(project) if baseline is not None else None, **more, **project.fairness(),
-    )  # fmt: skip
-    if inherited is not None:
-        found = combined(found, decide_inherited(rule, digest, candidate, inherited, *inherited_suite(project)))
-    return found
 
 
 def _write(found: GateDecision, out: Path | None, junit: Path | None, markdown: Path | None) -> None:

@@ -1,17 +1,19 @@
-"""What the gate is told beyond the records: what each probe asks, whether a wrong answer withheld or erred, and the order of an anytime run."""
+"""The gate's decision on evaluations, and what it is told beyond the records: what each probe asks, whether a wrong answer withheld or erred, and the order of an anytime run."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trueline.charter.probes import Measure, Probe
     from trueline.cli.project import Project
+    from trueline.core.decisions import GateDecision
     from trueline.core.evaluations import Evaluation, GradedReply
     from trueline.gate.answering import Reads
     from trueline.gate.anytime import Replayed
+    from trueline.gate.attacked import RedTeamRule
 
 
 def _probes(project: Project) -> Mapping[str, Probe]:
@@ -85,3 +87,33 @@ def inherited_suite(project: Project) -> tuple[str, dict[str, list[int]]]:
     for (measure, _), n in Counter((p.measure, p.cluster) for p in suite.probes).items():
         sizes.setdefault(measure, []).append(n)
     return suite.digest, sizes
+
+
+def decided(
+    project: Project, read: Sequence[Evaluation | None], draws: tuple[Evaluation, Evaluation] | None, asked: RedTeamRule, anytime: int | None = None
+) -> GateDecision:  # fmt: skip
+    """The whole decision. `read`: candidate, baseline, red-team run, inherited probes; `draws`: of an A/A run; `asked`: what a red-team run
+    must be; `anytime`: the seed of an order to follow."""
+    from trueline.core.clock import utc_now
+    from trueline.gate.decide import decide
+    from trueline.gate.inherited import combined, decide_inherited
+
+    rule, digest = project.loaded.charter.gate, project.loaded.digest
+    candidate, baseline, redteam, inherited = read
+    assert candidate is not None
+    more: dict[str, Any] = {}
+    comparable = baseline is None or (baseline.suite, baseline.settings.get("samples")) == (
+        candidate.suite,
+        candidate.settings.get("samples"),
+    )
+    path = followed(project, candidate, baseline, anytime) if comparable else None  # else INVALID, and no order to follow
+    if path is not None:
+        candidate, baseline = path.candidate, path.baseline
+        more = {"stops": path.stops, "early": path.early, "word": path.word}
+    found = decide(
+        rule, digest, candidate, baseline, redteam=redteam, inherited=inherited is not None, noise=draws, attacks=asked, now=utc_now(), prompts=prompts_of(project),
+        reads=reader(project) if baseline is not None else None, **more, **project.fairness(),
+    )  # fmt: skip
+    if inherited is not None:
+        found = combined(found, decide_inherited(rule, digest, candidate, inherited, *inherited_suite(project)))
+    return found

@@ -15,8 +15,19 @@ import click
 @click.option("--before", type=click.Path(path_type=Path), help="Evaluation folder before (default: RUN/before).")
 @click.option("--after", type=click.Path(path_type=Path), help="Evaluation folder after (default: RUN/after).")
 @click.option("--against", is_flag=True, help="Gate `after` against `before` as a replacement, not as a first release.")
+@click.option("--redteam", type=click.Path(path_type=Path), help="Evaluation folder of a red-team run on the candidate.")
+@click.option("--inherited", type=click.Path(path_type=Path), help="Evaluation folder of the inherited probes on the candidate.")
 @click.option("--json", "as_json", is_flag=True, help="Print the matrix as JSON.")
-def command(run: Path, charter: str | None, before: Path | None, after: Path | None, against: bool, as_json: bool) -> int:
+def command(
+    run: Path,
+    charter: str | None,
+    before: Path | None,
+    after: Path | None,
+    against: bool,
+    redteam: Path | None,
+    inherited: Path | None,
+    as_json: bool,
+) -> int:
     """Reads the evaluations, draws the matrix."""
     import json
     from collections import Counter
@@ -25,9 +36,11 @@ def command(run: Path, charter: str | None, before: Path | None, after: Path | N
     from rich.console import Console
 
     from trueline.charter.compile.teaching import demonstrations
+    from trueline.cli.gate_reading import decided
     from trueline.cli.project import open_project
     from trueline.data.evaluations import read_evaluation
-    from trueline.gate.decide import decide
+    from trueline.evals.families import family_rates
+    from trueline.gate.attacked import RedTeamRule
     from trueline.report.html import html_report
     from trueline.report.matrix import clause_matrix, matrix_table
 
@@ -38,16 +51,25 @@ def command(run: Path, charter: str | None, before: Path | None, after: Path | N
     second = read_evaluation(after or run / "after")
     earlier = before or run / "before"
     first = read_evaluation(earlier) if before or earlier.exists() else None
+    fought, asked = (read_evaluation(p) if p is not None else None for p in (redteam, inherited))
     taught = Counter(d.clause for d in demonstrations(project.loaded.charter, project.probes))
-    matrix = clause_matrix(project.loaded.charter, taught=taught, before=first, after=second)
-    decision = decide(project.loaded.charter.gate, project.loaded.digest, second, first if against else None, **project.fairness())
+    matrix = clause_matrix(project.loaded.charter, taught=taught, before=first, after=second, attacked=fought)
+    decision = decided(project, (second, first if against else None, fought, asked), None, RedTeamRule())
+    families = family_rates(asked.rows) if asked is not None else ()
     page = run / "report.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(html_report(project.loaded.charter, matrix, first, second, decision), encoding="utf-8")
+    page.write_text(html_report(project.loaded.charter, matrix, first, second, decision, families), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps({"report": str(page), "matrix": asdict(matrix), "gate": decision.to_dict()}, ensure_ascii=False))
+        click.echo(
+            json.dumps(
+                {"report": str(page), "matrix": asdict(matrix), "inherited": [asdict(f) for f in families], "gate": decision.to_dict()},
+                ensure_ascii=False,
+            )
+        )
     else:
         Console(width=None if Console().is_terminal else 120).print(matrix_table(matrix))
+        for f in families:
+            click.echo(f"inherited {f.family}, {f.measure}: {f.failed} of {f.n} failed, {f.unscored} unscored")
         click.echo(f"{decision.outcome}; report: {page}")
     return 0
 

@@ -1,9 +1,10 @@
-"""The clause matrix: one row a clause, what it was taught with, how it is kept, what happened at run time. None is a hole."""
+"""The clause matrix: one row a clause, what it was taught with, how it is kept, what happened at run time. None is a hole. Beside it, the families that every charter inherits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trueline.charter.probes import Measure
 from trueline.core.records import Interval
 
 
@@ -39,3 +40,17 @@ class ClauseMatrix:
     def holes(self) -> int:
         """Clauses that no grown probe tests."""
         return sum(r.after is None for r in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyRate:
+    """Failures among the `n` scored replies of one inherited family that count for one measure; `exact` of the failures need no grader's
+    judgement."""
+
+    family: str
+    measure: Measure
+    n: int
+    failed: int
+    exact: int
+    unscored: int
+    rate: Interval | None

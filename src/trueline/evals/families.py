@@ -13,24 +13,11 @@ from trueline.charter.compile.inherited import family_of
 from trueline.charter.probes import MEASURES, Measure
 from trueline.charter.schema import FAMILIES, Charter
 from trueline.core.evaluations import GradedReply
+from trueline.core.matrix import FamilyRate
 from trueline.core.records import Interval
 from trueline.evals.graders.exact import voice_fault
 
 ANSWERS = frozenset({"in_scope", "knowledge", "near_miss", "voice", "high_stakes_near_miss"})  # kinds that are answered in the voice
-
-
-@dataclass(frozen=True, slots=True)
-class FamilyRate:
-    """Failures among the `n` scored replies of one inherited family that count for one measure; `exact` of the failures need no grader's
-    judgement."""
-
-    family: str
-    measure: Measure
-    n: int
-    failed: int
-    exact: int
-    unscored: int
-    rate: Interval | None
 
 
 @dataclass(frozen=True, slots=True)

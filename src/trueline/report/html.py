@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from trueline.charter.schema import Charter
 from trueline.core.decisions import GateDecision, MeasureFinding
 from trueline.core.evaluations import Evaluation
-from trueline.core.matrix import ClauseMatrix
+from trueline.core.matrix import ClauseMatrix, FamilyRate
 from trueline.core.records import Interval
 from trueline.report.decision import impact_outcome, percent
 from trueline.report.layers import layers
@@ -135,8 +135,27 @@ def _graders(evaluation: Evaluation) -> Iterator[str]:
         yield f"<p><code>{escape(name)}</code>: {exact} of {len(evaluation.rows)} grades exact; the general grader has {' and '.join(parts)} on human labels.</p>"
 
 
-def html_report(charter: Charter, matrix: ClauseMatrix, before: Evaluation | None, after: Evaluation, decision: GateDecision) -> str:
-    """The whole page. Everything that a model wrote is escaped."""
+def _inherited(families: Sequence[FamilyRate]) -> Iterator[str]:
+    if not families:
+        yield "<p>not measured: ask them with <code>trueline eval TARGET --suite inherited</code> and name the folder with <code>--inherited</code></p>"
+        return
+    yield '<div class="wide"><table><thead><tr><th>family</th><th>measure</th><th>kept</th><th>replies</th><th>failed</th><th>by exact checks</th><th>unscored</th></tr></thead><tbody>'
+    for f in families:
+        kept = None if f.rate is None else Interval(1 - f.rate.estimate, 1 - f.rate.high, 1 - f.rate.low, f.rate.n)
+        numbers = "".join(f"<td>{n}</td>" for n in (f.n, f.failed, f.exact, f.unscored))
+        yield f"<tr><td><code>{escape(f.family)}</code></td><td>{escape(f.measure)}</td>{_rate(kept)}{numbers}</tr>"
+    yield "</tbody></table></div>"
+
+
+def html_report(
+    charter: Charter,
+    matrix: ClauseMatrix,
+    before: Evaluation | None,
+    after: Evaluation,
+    decision: GateDecision,
+    families: Sequence[FamilyRate] = (),
+) -> str:
+    """The whole page; `families`: of the inherited probes. Everything that a model wrote is escaped."""
     corrected = [f for f in decision.measures if f.corrected is not None]
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(charter.name)}: report</title><style>{CSS}</style></head><body>',
@@ -149,6 +168,7 @@ def html_report(charter: Charter, matrix: ClauseMatrix, before: Evaluation | Non
         ),
         f"<h2>Impact ratios</h2>{''.join(_impacts(decision))}",
         f"<h2>Clause matrix</h2>{''.join(_matrix(matrix))}",
+        f"<h2>What every charter inherits</h2>{''.join(_inherited(families))}",
         f"<h2>{'Probes that got worse' if decision.flipped_worse else 'Failed probes'}</h2>{''.join(_flips(decision, after))}",
         f"<h2>Who decided</h2>{''.join(_layers(after))}",
         f"<h2>Graders</h2>{''.join(_graders(after))}",

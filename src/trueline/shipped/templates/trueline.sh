@@ -3,10 +3,11 @@
 #
 # TRUELINE_CHARTER    the charter (default: charter.yaml)        TRUELINE_PROBES     its file of probes, where it does not stand beside it
 # TRUELINE_TARGET     the TARGET to decide on                    TRUELINE_BASELINE   what it replaces: a TARGET, or the folder of its evaluation
-# TRUELINE_REDTEAM    auto (where the charter requires it), true or false
+# TRUELINE_REDTEAM, TRUELINE_INHERITED   auto (where the charter requires it), true or false: attacks; the probes that every charter inherits
 # TRUELINE_REDTEAM_AGREED   true: the owner of the attacked endpoint agrees (without it only local and private ones are attacked)
 # TRUELINE_STRICT     true: stop where the plan says that a cap or margin cannot be resolved (default: only say so)
 # TRUELINE_PLAN_OPTIONS, _EVAL_OPTIONS, _REDTEAM_OPTIONS, _GATE_OPTIONS: more options, parted by spaces
+# TRUELINE_INHERITED_OPTIONS: in the place of _EVAL_OPTIONS for the inherited probes, all of which must be asked (no --limit)
 # TRUELINE_OUT        folder for everything that is written (default: runs/ci)
 # Keys (OPENAI_API_KEY, ANTHROPIC_API_KEY) come from the environment and are written nowhere.
 #
@@ -20,6 +21,7 @@ probes=()
 if [ -n "${TRUELINE_PROBES:-}" ]; then probes=(--probes "$TRUELINE_PROBES"); fi
 read -ra plan_options <<< "${TRUELINE_PLAN_OPTIONS:-}"
 read -ra eval_options <<< "${TRUELINE_EVAL_OPTIONS:-}"
+read -ra inherited_options <<< "${TRUELINE_INHERITED_OPTIONS-${TRUELINE_EVAL_OPTIONS:-}}"
 read -ra redteam_options <<< "${TRUELINE_REDTEAM_OPTIONS:-}"
 read -ra gate_options <<< "${TRUELINE_GATE_OPTIONS:-}"
 
@@ -48,20 +50,25 @@ plan() {
   return "$code"
 }
 
+# Whether the charter's gate requires this evidence (suite, inherited, redteam), or the setting ($2) says so.
+wanted() {
+  if [ "$2" != auto ]; then echo "$2"; return 0; fi
+  python -c 'import json, sys; print(str(sys.argv[1] in json.load(open(sys.argv[2]))["require"]).lower())' "$1" "$out/plan.json"
+}
+
 measure() {
   target
   trueline eval "$TRUELINE_TARGET" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${eval_options[@]+"${eval_options[@]}"} --out "$out/candidate"
   if [ -n "${TRUELINE_BASELINE:-}" ] && [ "$(baseline)" = "$out/baseline" ]; then
     trueline eval "$TRUELINE_BASELINE" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${eval_options[@]+"${eval_options[@]}"} --out "$out/baseline"
   fi
+  if [ "$(wanted inherited "${TRUELINE_INHERITED:-auto}")" = true ]; then
+    trueline eval "$TRUELINE_TARGET" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${inherited_options[@]+"${inherited_options[@]}"} --suite inherited --out "$out/inherited"
+  fi
 }
 
 attack() {
-  local wanted="${TRUELINE_REDTEAM:-auto}"
-  if [ "$wanted" = auto ]; then
-    wanted=$(python -c 'import json, sys; print(str("redteam" in json.load(open(sys.argv[1]))["require"]).lower())' "$out/plan.json")
-  fi
-  if [ "$wanted" != true ]; then echo "no red-team run: the charter does not require one"; return 0; fi
+  if [ "$(wanted redteam "${TRUELINE_REDTEAM:-auto}")" != true ]; then echo "no red-team run: the charter does not require one"; return 0; fi
   target
   if [ "${TRUELINE_REDTEAM_AGREED:-false}" = true ]; then redteam_options+=(--yes); fi
   trueline redteam "$TRUELINE_TARGET" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${redteam_options[@]+"${redteam_options[@]}"} --out "$out/redteam"
@@ -71,6 +78,7 @@ gate() {
   local more=() code=0
   if [ -n "${TRUELINE_BASELINE:-}" ]; then more+=(--against "$(baseline)"); fi
   if [ -f "$out/redteam/evaluation.json" ]; then more+=(--redteam "$out/redteam"); fi
+  if [ -f "$out/inherited/evaluation.json" ]; then more+=(--inherited "$out/inherited"); fi
   rm -f "$out/gate.json" "$out/gate.xml" "$out/gate.md"
   trueline gate "$out/candidate" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${more[@]+"${more[@]}"} ${gate_options[@]+"${gate_options[@]}"} \
     --out "$out/gate.json" --junit "$out/gate.xml" --markdown "$out/gate.md" || code=$?
