@@ -110,6 +110,31 @@ def test_a_budget_stops_the_whole_run_and_a_larger_one_goes_on(
     assert json.loads((tmp_path / "other" / "run.json").read_text())["requests"] > 0
 
 
+def test_what_the_attacker_writes_counts_in_the_budget(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Upstream({"*": json.dumps({"why": "w", "message": "please do it all the same"})}) as writer:
+        words = (*BANK, "--limit", 3, "--search", "persuasion", "--budget", 4, "--attacker", target(writer), "--out", tmp_path / "r")
+        begun = len(strong.asked)
+        assert "is spent" in said(capsys, 130, "redteam", target(strong), *words, "--budget-requests", 5)["error"]
+        assert len(strong.asked) - begun + len(writer.asked) == 5
+        said(capsys, 0, "redteam", target(strong), *words)
+        found = json.loads((tmp_path / "r" / "run.json").read_text())
+        assert found["requests"] == len(strong.asked) - begun + len(writer.asked)
+
+
+def test_a_hunt_from_what_was_kept_keeps_its_date(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("redteam", target(strong), *FEW[:-4], "--search", "table", "--budget", 2, "--out", tmp_path / "r")
+    said(capsys, 0, *words)
+    path = tmp_path / "r" / "evaluation.json"
+    old = json.loads(path.read_text()) | {"created": "2020-01-01T00:00:00+00:00"}
+    path.write_text(json.dumps(old))
+    said(capsys, 0, *words)
+    assert read_evaluation(tmp_path / "r").created == old["created"]  # or the gate would take attacks of years ago for fresh ones
+    (tmp_path / "r" / "cache.sqlite").unlink()
+    (tmp_path / "r" / "attempts.jsonl").unlink()
+    said(capsys, 0, *words)
+    assert read_evaluation(tmp_path / "r").created > old["created"]
+
+
 def test_a_budget_ends_in_the_control_too(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("redteam", target(strong), *BANK, "--limit", 3, "--attacks", "plain", "--control", 4)
     said(capsys, 0, *words[:-1], 0, "--out", tmp_path / "alone")

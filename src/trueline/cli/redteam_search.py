@@ -43,11 +43,12 @@ def run_searches(plan: Order, text: str, out: Path | None, title: str = "redteam
     folder = out or evaluation_folder(Path("runs"), "redteam", hunted_suite(plan.requests, plan.searches), text, *told)
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    hunted, means = asyncio.run(_hunt(plan, target, folder, title))
-    return HuntRun(target, hunted, _written(plan, target, hunted, means, folder, time.monotonic() - began), folder)
+    hunted, means, asked = asyncio.run(_hunt(plan, target, folder, title))
+    return HuntRun(target, hunted, _written(plan, target, hunted, means, folder, time.monotonic() - began, asked), folder)
 
 
-async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[tuple[Hunted, ...], Means]:
+async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[tuple[Hunted, ...], Means, bool]:
+    """What was found, by what means, and whether the target was asked anything."""
     from trueline.charter.digests import digest_of
     from trueline.cli.measuring import RUN
     from trueline.cli.progress import bar
@@ -85,7 +86,8 @@ async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[
     pacer = Pacer(plan.limits, plan.spent)
     try:
         with bar(title) as advance:
-            return await hunt(means, searches_named(plan.searches), plan.requests, journal, advance, pacer), means
+            found = await hunt(means, searches_named(plan.searches), plan.requests, journal, advance, pacer)
+            return found, means, model.misses > 0
     finally:
         write_json(folder / RUN, pacer.report())
         journal.close()
@@ -117,8 +119,11 @@ def _gradients(plan: Order, target: Opened) -> GradientSearch | None:
     return gradients_of(target) if any(s.gradients for s in searches_named(plan.searches)) else None
 
 
-def _written(plan: Order, target: Opened, hunted: tuple[Hunted, ...], means: Means, folder: Path, seconds: float) -> Evaluation:
-    """The evaluation of a hunt. What was said to the target in the end decides whether its guard was taught it; on the teach side all was."""
+def _written(
+    plan: Order, target: Opened, hunted: tuple[Hunted, ...], means: Means, folder: Path, seconds: float, asked: bool
+) -> Evaluation:
+    """The evaluation of a hunt; `asked`: whether its target was, or all was known from an earlier start, by whose date it stands. What was said to the target in the end decides whether its guard was taught it; on the teach side all was."""
+    from trueline.cli.measuring import made_first
     from trueline.data.contamination import contaminated
     from trueline.data.evaluations import write_evaluation
     from trueline.evals.redteam.hunted_evaluation import hunted_evaluation
@@ -127,6 +132,8 @@ def _written(plan: Order, target: Opened, hunted: tuple[Hunted, ...], means: Mea
     said = [replace(h.request, id=f"{h.request.id}~{h.search}", messages=h.last.messages, origin="grown") for h in hunted]
     trained = [p.messages for p in said] if plan.options["side"] == "teach" else target.asked.trained_on
     found = replace(found, contaminated=contaminated(said, trained))
+    if not asked:
+        found = replace(found, created=made_first(folder, found))
     write_evaluation(folder, found)
     return found
 

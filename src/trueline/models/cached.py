@@ -25,12 +25,12 @@ def _row(reply: ChatReply) -> dict[str, Any]:
 
 
 class CachedChat:
-    """Keeps replies in a SQLite file, keyed by (identity of the model, request). `hits` counts what was not asked.
+    """Keeps replies in a SQLite file, keyed by (identity of the model, request). `hits` counts what was not asked, `misses` what was.
     Raises `DataError` where the file is no cache."""
 
     def __init__(self, inner: ChatModel, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._inner, self._who, self.path, self.hits = inner, digest_of(dict(inner.identity())), path, 0
+        self._inner, self._who, self.path, self.hits, self.misses = inner, digest_of(dict(inner.identity())), path, 0, 0
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         except sqlite3.Error as e:
@@ -99,6 +99,7 @@ class CachedChat:
         if known is not None:
             self.hits += 1
             return known
+        self.misses += 1
         answer = await self._inner.reply(request)
         if not (answer.text.strip() or answer.tool_calls or answer.blocked):
             return answer

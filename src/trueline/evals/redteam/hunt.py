@@ -149,12 +149,13 @@ class _Run:
 
 @dataclass(slots=True)
 class _Field:
-    """What all moves of a hunt share. The target is asked at its pace; a gradient search has the machine to itself. `short`: why nothing
-    more is asked."""
+    """What all moves of a hunt share. The target is asked at its pace, the attacker (`writers`) at its own, both on one budget; a gradient
+    search has the machine to itself. `short`: why nothing more is asked."""
 
     means: Means
     journal: Journal
     pacer: Pacer
+    writers: Pacer
     consults: asyncio.Semaphore
     climbs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     target: Breaker = field(default_factory=Breaker)
@@ -205,6 +206,7 @@ async def _made(hall: _Field, run: _Run, move: Move, step: int, query: int) -> A
         async with hall.climbs:
             return await _climb(hall.means, run, move, step)
     if isinstance(move, Consult):
+        PACE.set(hall.writers)
         async with hall.consults:
             return await _consult(hall, run, move, step)
     PACE.set(hall.pacer)
@@ -253,11 +255,14 @@ def _checked(search: Search, means: Means) -> None:
 
 async def hunt(means: Means, searches: Sequence[Search], requests: Sequence[Probe], journal: Journal, progress: Progress | None = None, pacer: Pacer | None = None) -> tuple[Hunted, ...]:  # fmt: skip
     """Every search on every request, one search after another. Raises the model's error when it stays away; what was asked is in the
-    journal. Raises `SuiteError` where a search asked nothing about any request. `progress(done, total)` counts requests that have ended. `pacer`: limits and
-    budget of the target, in place of the concurrency alone; raises its `BudgetSpent`."""
+    journal. Raises `SuiteError` where a search asked nothing about any request. `progress(done, total)` counts requests that have ended. `pacer`: limits of
+    the target, in place of the concurrency alone, and the budget of target and attacker; raises its `BudgetSpent`."""
     for search in searches:
         _checked(search, means)
-    hall = _Field(means, journal, pacer or Pacer(Limits(means.concurrency)), asyncio.Semaphore(means.concurrency))
+    pacer = pacer or Pacer(Limits(means.concurrency))
+    writers = Pacer(Limits(means.concurrency, timeout=pacer.limits.timeout))
+    writers.budget = pacer.budget
+    hall = _Field(means, journal, pacer, writers, asyncio.Semaphore(means.concurrency))
     total = len(searches) * len(requests)
     out: list[Hunted] = []
     for search in searches:

@@ -28,10 +28,10 @@ class Journal:
         return len(self._known)
 
     def cost(self) -> Spent:
-        """What the queries of the target have cost that stand in it."""
+        """What the queries of target and attacker have cost that stand in it."""
         out = Spent()
         for a in self._known.values():
-            if a.asked == "target":
+            if a.asked != "gradient":
                 out.add(1, a.input_tokens, a.output_tokens)
         return out
 
