@@ -1,9 +1,11 @@
 """`trueline align` end to end on a tiny random model and the starter charter, and by search on a served one."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.gateway.scripted_upstream import Upstream
@@ -167,6 +169,18 @@ def test_a_search_without_teach_probes_stops_before_anything_is_asked(project: P
         assert run(["align", str(project / "run.yaml")]) == 64
         assert upstream.asked == []
     assert "needs probes of the teach side" in capsys.readouterr().err
+
+
+def test_somebody_elses_endpoint_is_searched_with_leave_alone(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "run.yaml").write_text(SEARCH.replace("URL", "https://models.example/v1"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
+    assert run(["align", str(project / "run.yaml")]) == 64
+    said = capsys.readouterr().err
+    assert "models.example" in said
+    assert "nothing was sent" in said
 
 
 def test_a_system_keeps_every_character_of_its_prompt(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

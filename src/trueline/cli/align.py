@@ -17,15 +17,16 @@ import click
 @click.option("--charter", help="Another charter than the run file names.")
 @click.option("--out", type=click.Path(path_type=Path), help="Another folder than the run file names.")
 @click.option("--seed", type=click.IntRange(0), help="Another seed than the run file names.")
+@click.option("--yes", is_flag=True, help="Search and ask somebody else's endpoint without asking for leave first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(run_file: Path, model: str | None, charter: str | None, out: Path | None, seed: int | None, as_json: bool) -> int:
+def command(run_file: Path, model: str | None, charter: str | None, out: Path | None, seed: int | None, yes: bool, as_json: bool) -> int:
     """Parses the command line and runs."""
     import json
 
     from trueline.core.records import GATE_EXIT
     from trueline.report.decision import decision_text
 
-    decision, folder = align(run_file, model=model, charter=charter, out=out, seed=seed, say=lambda t: click.echo(t, err=True))
+    decision, folder = align(run_file, model=model, charter=charter, out=out, seed=seed, say=lambda t: click.echo(t, err=True), yes=yes)
     if as_json:
         click.echo(json.dumps({"out": str(folder), "gate": decision.to_dict()}, ensure_ascii=False))
     else:
@@ -35,11 +36,23 @@ def command(run_file: Path, model: str | None, charter: str | None, out: Path | 
 
 
 def align(
-    run_file: Path, *, say: Any, model: str | None = None, charter: str | None = None, out: Path | None = None, seed: int | None = None
+    run_file: Path,
+    *,
+    say: Any,
+    model: str | None = None,
+    charter: str | None = None,
+    out: Path | None = None,
+    seed: int | None = None,
+    yes: bool = False,
 ) -> tuple[Any, Path]:
-    """Runs a run file; returns (GateDecision, output folder). The same call resumes an interrupted run."""
+    """Runs a run file; returns (GateDecision, output folder). The same call resumes an interrupted run. `yes`: leave is given (`align_search.agree`)."""
     changes = {"model": model, "charter": charter, "out": str(out) if out else None, "seed": seed}
-    return finish_run(*open_run(run_file, changes, say))
+    run, target, digest = open_run(run_file, changes, say)
+    if not target.trainable:
+        from trueline.cli.align_search import agree
+
+        agree(run, run.file.stages[0], target, yes)
+    return finish_run(run, target, digest)
 
 
 def finish_run(run: Any, target: Any, digest: str) -> tuple[Any, Path]:

@@ -13,14 +13,16 @@ from trueline.charter.compile.tuned_file import write_tuned
 from trueline.charter.probes import Probe
 from trueline.charter.turns import Message
 from trueline.cli.align_phases import Run
+from trueline.cli.consent import ask_leave
 from trueline.cli.progress import bar
 from trueline.cli.project import Project
 from trueline.cli.targets import Target
-from trueline.cli.tune_search import CACHE, JOURNAL, Outcome, Plan, asker, file_of, search_key, space_of, whole_size
+from trueline.cli.tune_search import CACHE, JOURNAL, Outcome, Plan, asker, file_of, search_key, space_of, teaching_side, whole_size
 from trueline.errors import DataError
 from trueline.evals.prompts.halving import Book, Search, development
 from trueline.evals.prompts.objective import aims
 from trueline.evals.prompts.space import MOST_SHOTS, Choice, Prompt, Space
+from trueline.evals.suites import Suite
 from trueline.train.runfile import SearchStage, beside
 
 TUNED = "prompt.yaml"
@@ -35,12 +37,22 @@ class Candidate:
 
 
 def teach_probes(project: Project, most: int) -> tuple[Probe, ...]:
-    """At most about so many probes of the teach side, the measures that have a cap in equal parts. Raises `DataError` where there is none."""
-    caps = aims(project.loaded.charter.gate)
-    pool = [p for p in project.probes if p.side == "teach" and p.measure in caps]
+    """At most about so many grown probes of the teach side, the measures that have a cap in equal parts; hand-written ones are left to the gate.
+    Raises `DataError` where there is none."""
+    pool = [p for p in teaching_side(project) if p.origin != "written"]
     if not pool:
         raise DataError("the search needs probes of the teach side, got none", remedy="grow some with `trueline probes grow`")
     return development(pool, most, 0)
+
+
+def agree(run: Run, stage: SearchStage, target: Target, yes: bool) -> None:
+    """Asks for leave where somebody else serves the target, before anything is sent: the search, and the evaluations before and after it.
+    Raises `TargetError` where it is not given."""
+    dev = teach_probes(run.project, stage.probes)
+    tried = len(dev) * len(stage.budgets) * len(stage.few_shots) + (stage.requests or 0)
+    asked = (*itertools.islice(itertools.cycle(dev), tried), *run.suite.probes * 2)
+    longest = run.sampling().max_tokens
+    ask_leave("align", Suite(asked, ""), {**target.chat.identity(), "prompt": run.prompt}, samples=1, max_tokens=longest, yes=yes)
 
 
 def _first(run: Run, stage: SearchStage, space: Space) -> list[tuple[str, Prompt]]:
