@@ -26,7 +26,7 @@ class _Rest:
             while True:
                 try:
                     given = yield self._waits
-                except BaseException as e:
+                except BaseException as e:  # noqa: BLE001 - handed on to the work, whatever it is
                     self._waits = self._work.throw(e)
                 else:
                     self._waits = self._work.send(given)
