@@ -1,11 +1,15 @@
 """Side by side: 500 probes at 64 under way against a local endpoint of 100 ms, by us and by the peers that are installed. JSON on stdout.
 
     python bench/runner/run.py --inspect VENV --garak VENV --promptfoo FOLDER > bench/results/runner.json
+    python bench/runner/run.py --only ours --times 11 --keep bench/results/runner.json > new.json
+
+Ideal are 500 / 64 x 0.1 s = 0.78 s; in whole rounds 0.8 s. What this machine and this endpoint allow is measured beside it, in turns with ours
+(`bare.py`): `floor`, bare sockets, and `bare_aiohttp`, a loop of the library that ours uses too. Each has its best and its median of `--times` runs.
 
 Each peer asks the same endpoint the same number of questions in its own way and in its own process; its clock and its CPU (user + system of the
-process and its children) begin after nothing: start-up and imports are in `whole_*`, and for ours `seconds` and `cpu` are also measured after the imports. A
-peer's own run time without its start-up is what a run of one question takes less: `seconds` = whole - whole of one question. A peer that is not
-installed is reported as such. The floor is 500 / 64 x 0.1 s = 0.78 s; in whole rounds 0.8 s.
+process and its children) begin after nothing: start-up and imports are in `whole_*`, and for ours `seconds` and `cpu` are also measured after the
+imports. A peer's own run time without its start-up is what a run of one question takes less: `seconds` = whole - whole of one question. A peer that
+is not installed is reported as such; with `--keep` the rows of the peers that are not in `--only` stay as they stand in that file, with their date.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,11 +26,13 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 PROBES, CONCURRENCY, LATENCY = 500, 64, 0.1
+IDEAL, ROUNDS = PROBES / CONCURRENCY * LATENCY, -(-PROBES // CONCURRENCY) * LATENCY
 GARAK_AT_ONCE, GARAK_PROBE = 16, "apikey.GetKey"  # needs no hub
 
 
@@ -132,7 +139,6 @@ def of_python(venv: Path, package: str) -> str:
 
 def measured(run: Callable[[Path, int], Used], times: int) -> dict[str, Any]:
     """The best of some runs, and what one question takes, which is start-up."""
-    found: list[tuple[Used, Path]] = []
     with tempfile.TemporaryDirectory() as root:
 
         def once(name: str, n: int) -> Used:
@@ -142,7 +148,6 @@ def measured(run: Callable[[Path, int], Used], times: int) -> dict[str, Any]:
 
         one = once("one", 1)
         runs = [once(str(i), PROBES) for i in range(times)]
-    del found
     best = min(runs, key=lambda u: u.seconds)
     seconds, cpu, asked = best.seconds - one.seconds, best.cpu - one.cpu, best.requests - one.requests
     return {
@@ -153,16 +158,40 @@ def measured(run: Callable[[Path, int], Used], times: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def bare(client: str, endpoint: Endpoint, folder: Path, n: int) -> Used:
+    """What the measurement itself takes."""
+    command = [sys.executable, str(HERE / "bare.py"), endpoint.url + "/v1", "--client", client, "--probes", str(n)]
+    return endpoint.timed([*command, "--concurrency", str(CONCURRENCY)], folder, {})
+
+
 def measured_inside(endpoint: Endpoint, times: int) -> dict[str, Any]:
-    """Ours, measured by itself after its imports: the best of some runs by each measure, and all of them."""
+    """Ours, bare sockets and a bare loop in turns, each measured by itself after its imports."""
+    runs: dict[str, list[dict[str, Any]]] = {"floor": [], "bare_aiohttp": [], "ours": []}
     with tempfile.TemporaryDirectory() as root:
-        runs = [json.loads(ours(endpoint, Path(root), PROBES).output.splitlines()[-1]) for _ in range(times)]
-    seconds, cpu, grading = (min(r[k] for r in runs) for k in ("seconds", "cpu", "grading_cpu"))
-    floor = PROBES / CONCURRENCY * LATENCY
+        for _ in range(times):
+            for name, used in (
+                ("floor", bare("sockets", endpoint, Path(root), PROBES)),
+                ("bare_aiohttp", bare("aiohttp", endpoint, Path(root), PROBES)),
+                ("ours", ours(endpoint, Path(root), PROBES)),
+            ):
+                runs[name].append(json.loads(used.output.splitlines()[-1]))
+    out = {name: _figures(found) for name, found in runs.items()}
+    for what in ("seconds", "median_seconds"):
+        told = out["ours"][what]
+        against = {"ideal": IDEAL, "whole_rounds": ROUNDS, "floor": out["floor"][what], "bare_aiohttp": out["bare_aiohttp"][what]}
+        out["ours"][f"{what}_over"] = {name: round(told / other - 1, 4) for name, other in against.items()}
+    grading = min(r["grading_cpu"] for r in runs["ours"])
+    out["ours"] |= {"grading_cpu_ms_a_probe": round(1000 * grading / PROBES, 3), "run": runs["ours"][-1]["run"]}
+    return out
+
+
+def _figures(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Best and median by each measure, and all runs."""
+    seconds, cpu = ([r[k] for r in runs] for k in ("seconds", "cpu"))
     return {
-        "seconds": round(seconds, 4), "over_floor": round(seconds / floor - 1, 4), "over_whole_rounds": round(seconds / (-(-PROBES // CONCURRENCY) * LATENCY) - 1, 4),
-        "cpu_ms_a_probe": round(1000 * cpu / PROBES, 3), "grading_cpu_ms_a_probe": round(1000 * grading / PROBES, 3),
-        "all_seconds": [round(r["seconds"], 4) for r in runs], "all_cpu": [round(r["cpu"], 4) for r in runs], "run": runs[-1]["run"],
+        "seconds": round(min(seconds), 4), "median_seconds": round(statistics.median(seconds), 4),
+        "cpu_ms_a_probe": round(1000 * min(cpu) / PROBES, 3), "median_cpu_ms_a_probe": round(1000 * statistics.median(cpu) / PROBES, 3),
+        "all_seconds": [round(x, 4) for x in seconds], "all_cpu": [round(x, 4) for x in cpu],
     }  # fmt: skip
 
 
@@ -178,37 +207,50 @@ def peer(
         return {"failed": str(e)}
 
 
+def peers(given: argparse.Namespace, only: set[str], endpoint: Endpoint) -> dict[str, Any]:
+    """The peers that are asked for."""
+    out: dict[str, Any] = {}
+    if "inspect" in only:
+        out["inspect_ai"] = peer(given.inspect, "bin/inspect", inspect, endpoint, given.peer_times)
+        if "seconds" in out["inspect_ai"]:
+            out["inspect_ai"]["version"] = of_python(given.inspect, "inspect-ai")
+    if "promptfoo" in only:
+        out["promptfoo"] = peer(given.promptfoo, "node_modules/.bin/promptfoo", promptfoo, endpoint, given.peer_times)
+        if "seconds" in out["promptfoo"]:
+            out["promptfoo"]["version"] = json.loads((given.promptfoo / "node_modules/promptfoo/package.json").read_text())["version"]
+    if "garak" in only:
+        out["garak"] = {**peer(given.garak, "bin/garak", garak, endpoint, 1), "at_once": GARAK_AT_ONCE, "probe": GARAK_PROBE}
+        if "seconds" in out["garak"]:
+            out["garak"]["version"] = of_python(given.garak, "garak")
+    return out
+
+
 def main() -> None:
     """All of it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inspect", type=Path, help="virtual environment with inspect-ai and openai")
     parser.add_argument("--garak", type=Path, help="virtual environment with garak")
     parser.add_argument("--promptfoo", type=Path, help="folder with node_modules/promptfoo")
-    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--times", type=int, default=7, help="runs of ours and of the bare loops")
+    parser.add_argument("--peer-times", type=int, default=3, help="runs of a peer")
     parser.add_argument("--note", default="", help="conditions, as they stand in the result")
-    parser.add_argument("--only", help="commas between: ours, inspect, promptfoo, garak")
+    parser.add_argument("--only", default="ours,inspect,promptfoo,garak", help="commas between")
+    parser.add_argument("--keep", type=Path, help="a result whose other rows are kept")
     given = parser.parse_args()
-    only = set((given.only or "ours,inspect,promptfoo,garak").split(","))
+    only, today = set(given.only.split(",")), datetime.now(UTC).date().isoformat()
+    kept = json.loads(given.keep.read_text()) if given.keep else {}
     out: dict[str, Any] = {
-        "probes": PROBES, "concurrency": CONCURRENCY, "latency": LATENCY, "floor_seconds": round(PROBES / CONCURRENCY * LATENCY, 4),
-        "whole_rounds_seconds": -(-PROBES // CONCURRENCY) * LATENCY, "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
-        "note": given.note,
+        "probes": PROBES, "concurrency": CONCURRENCY, "latency": LATENCY, "ideal_seconds": round(IDEAL, 4), "whole_rounds_seconds": ROUNDS,
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}", "note": given.note,
     }  # fmt: skip
     with Endpoint() as endpoint:
         if "ours" in only:
-            out["ours"] = {**measured_inside(endpoint, given.times), "aiohttp": of_python(Path(sys.prefix), "aiohttp")}
-        if "inspect" in only:
-            out["inspect_ai"] = peer(given.inspect, "bin/inspect", inspect, endpoint, given.times)
-            if "seconds" in out["inspect_ai"]:
-                out["inspect_ai"]["version"] = of_python(given.inspect, "inspect-ai")
-        if "promptfoo" in only:
-            out["promptfoo"] = peer(given.promptfoo, "node_modules/.bin/promptfoo", promptfoo, endpoint, given.times)
-            if "seconds" in out["promptfoo"]:
-                out["promptfoo"]["version"] = json.loads((given.promptfoo / "node_modules/promptfoo/package.json").read_text())["version"]
-        if "garak" in only:
-            out["garak"] = {**peer(given.garak, "bin/garak", garak, endpoint, 1), "at_once": GARAK_AT_ONCE, "probe": GARAK_PROBE}
-            if "seconds" in out["garak"]:
-                out["garak"]["version"] = of_python(given.garak, "garak")
+            rows = measured_inside(endpoint, given.times)
+            rows["ours"]["aiohttp"] = of_python(Path(sys.prefix), "aiohttp")
+            out |= {name: {"measured": today, **row} for name, row in rows.items()}
+        out |= {name: {"measured": today, **row} for name, row in peers(given, only, endpoint).items()}
+    rest = ("floor", "bare_aiohttp", "ours", "inspect_ai", "promptfoo", "garak")
+    out |= {name: kept[name] for name in rest if name in kept and name not in out}
     print(json.dumps(out, indent=2))
 
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from trueline.errors import ModelError, TruelineError
+from trueline.models.sending import request_class
 
 if TYPE_CHECKING:
     import aiohttp
@@ -96,8 +97,9 @@ class Transport:
             context = trusted() if self._base.startswith("https:") else False
             connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS, ssl=context, keepalive_timeout=30)
             self._session = session = aiohttp.ClientSession(
-                connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, raise_for_status=False
-            )
+                connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, raise_for_status=False,
+                request_class=request_class(),
+            )  # fmt: skip
             self._loop, self._proxy = loop, proxy
             await _let_go(old, of)
             return session
