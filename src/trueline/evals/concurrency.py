@@ -1,7 +1,7 @@
 """How many requests to keep under way: as many as saturate the target, and no more. Pure; told the time, never reads a clock.
 
 In order: begin with the most that was allowed, so that a target that answers flat loses nothing. Where even the quickest replies of a window take
-much longer than those of an earlier one did, a queue is suspected, and tried: keep fewer under way for a window of replies and compare the rate. By Little's law (replies a
+much longer than those of an earlier one did, and again in the next, a queue is suspected, and tried: keep fewer under way for a window of replies and compare the rate. By Little's law (replies a
 second = under way / seconds a reply) a saturated target loses nothing by it and one with room loses in proportion; the fewer are kept only
 if the rate stays. Suspicion alone would not do: long replies look like a queue. "Too many requests" cuts by 30 % at once and then lets one
 more at a time (additive increase, multiplicative decrease: Chiu and Jain 1989). What it leaves out: rates a second and budgets (rates, budget).
@@ -35,6 +35,7 @@ class Limiter:
         self._rest = self._rests = 0  # windows left until the next try, and how long the last rest was
         self._cut_at = -math.inf
         self._refused = False
+        self._suspected: float | None = None  # rate of the window before, where that was slow
 
     def started(self, now: float) -> None:
         """A request goes out."""
@@ -82,11 +83,16 @@ class Limiter:
             self._rest -= 1
             if self._refused and self._rest == 0:
                 self.limit, self._rest = min(self.most, self.limit + 1), 1
+        elif slow and self.limit > 1 and self._suspected is None:
+            self._suspected = rate  # one slow window may be a stall of ours or theirs, whose rate is no measure of this level
+            return
         elif slow and self.limit > 1:
+            rate = max(rate, self._suspected or 0.0)
             little = math.ceil(1.25 * rate * self._quick) / self.limit
             self._try(rate, min(0.5, max(little, 0.125)))
         elif self.limit < self.most:
             self._try(rate, 1.5)
+        self._suspected = None
 
     def _try(self, rate: float, share: float | None) -> None:
         """Goes to a level to be tried, a share of the limit, or rests, longer each time."""
