@@ -1,6 +1,7 @@
 """`trueline redteam` with searches, a baseline, preference rows and layers, as a user runs it, against a real HTTP server."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,12 @@ def test_a_hunt_from_what_was_kept_keeps_its_date(strong: Upstream, tmp_path: Pa
     path.write_text(json.dumps(old))
     said(capsys, 0, *words)
     assert read_evaluation(tmp_path / "r").created == old["created"]  # or the gate would take attacks of years ago for fresh ones
+    # another budget is another run in the same folder, and its replies are no younger for it
+    asked = len(strong.asked)
+    first = sqlite3.connect(tmp_path / "r" / "cache.sqlite").execute("SELECT MIN(json_extract(reply, '$.made')) FROM replies").fetchone()[0]
+    said(capsys, 0, *words[:-3], 1, *words[-2:])
+    assert len(strong.asked) == asked
+    assert read_evaluation(tmp_path / "r").created == first
     (tmp_path / "r" / "cache.sqlite").unlink()
     (tmp_path / "r" / "attempts.jsonl").unlink()
     said(capsys, 0, *words)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.scripted_upstream import Upstream
+from tests.models.scripted_server import Answer, ScriptedServer
 from trueline.charter.parse import load_charter
 from trueline.charter.shipped import charter_path
 from trueline.charter.turns import Message
@@ -17,8 +18,10 @@ from trueline.cli.calibration import KEPT, measured
 from trueline.cli.project import Project
 from trueline.core.chat import ChatReply, ChatRequest
 from trueline.errors import ModelError, TargetError
+from trueline.evals.budget import BudgetSpent, Caps
 from trueline.evals.calibration import Question, questions
 from trueline.evals.letters import ASKED, chosen, lettered, on_letters
+from trueline.evals.pacing import Limits
 from trueline.models.openai_chat import OpenAIChat
 from trueline.models.system import SystemChat
 
@@ -102,3 +105,34 @@ def test_a_server_that_names_none_is_said_so(tmp_path: Path) -> None:
         measured(Project(LOADED, ()), SystemChat(OpenAIChat("m", up.url)), tmp_path)
     with Upstream({"*": {"text": "No", "begins": {"No": 1.0}}}) as up, pytest.raises(TargetError, match="with a letter"):
         measured(Project(LOADED, ()), SystemChat(OpenAIChat("m", up.url)), tmp_path)
+
+
+def test_what_is_stopped_or_empty_is_not_read(tmp_path: Path) -> None:
+    """One question that a filter stops must not take the suite with it."""
+    stopped = {"choices": [{"message": {}, "finish_reason": "content_filter"}]}
+    empty = {"choices": [{"message": {"content": ""}, "finish_reason": "stop", "logprobs": {"content": []}}]}
+    for answer in (Answer(stopped), Answer(empty), Answer({"error": {"code": "content_filter", "message": "blocked"}}, status=400)):
+        with ScriptedServer([answer]) as server:
+            assert asyncio.run(chosen(OpenAIChat("m", f"{server.url}/v1"), QUESTION)) is None
+    refused = Answer({"error": {"message": "logprobs are not supported with this model"}}, status=400)
+    with ScriptedServer([refused]) as server, pytest.raises(ModelError, match="leave --calibration out"):
+        asyncio.run(chosen(OpenAIChat("m", f"{server.url}/v1"), QUESTION))
+
+
+@pytest.mark.parametrize("log", [10**400, "1", True, float("nan"), 5.0])
+def test_what_is_no_log_probability_is_left_out(log: object) -> None:
+    top = [{"token": "A", "logprob": log}, {"token": "B", "logprob": 1e-7}]
+    answer = {
+        "choices": [{"message": {"content": "B"}, "finish_reason": "stop", "logprobs": {"content": [{"token": "B", "top_logprobs": top}]}}]
+    }
+    with ScriptedServer([Answer(answer)]) as server:
+        found = asyncio.run(OpenAIChat("m", f"{server.url}/v1").first_token(ChatRequest(QUESTION.messages)))
+    assert found == {"B": 0.0}  # rounded above 0: a certainty
+
+
+def test_calibration_keeps_to_the_limits(tmp_path: Path) -> None:
+    with Upstream({"*": {"text": "A", "begins": {"A": 1.0}}}) as up:
+        model = SystemChat(OpenAIChat("m", up.url))
+        with pytest.raises(BudgetSpent):
+            measured(Project(LOADED, ()), model, tmp_path, Limits(4, caps=Caps(requests=10)))
+        assert len(up.asked) == 10

@@ -17,20 +17,22 @@ from trueline.data.jsonl import write_json
 from trueline.errors import TargetError
 from trueline.evals.calibration import Calibrated, Question, calibrated, questions, scored
 from trueline.evals.letters import chosen_all
+from trueline.evals.pacing import Limits, Pacer
+from trueline.models.patient import PatientChat
 
 FILE, KEPT = "calibration.json", "calibration.jsonl"
 
 
-def measured(project: Project, model: ChatModel, folder: Path) -> dict[str, Any]:
+def measured(project: Project, model: ChatModel, folder: Path, limits: Limits | None = None) -> dict[str, Any]:
     """`{"calibration": ...}`, also in the folder. The model is asked behind its prompt and without a guard, which has no probabilities: for
-    the likelihood of whole replies, or where it is served, of the letter of an option. Raises `TargetError` for a target that gives no log-probabilities."""
+    the likelihood of whole replies, or where it is served, of the letter of an option, within `limits` (the budget is calibration's own, beside the suite's). Raises `TargetError` for a target that gives no log-probabilities."""
     inner = getattr(model, "inner", model)
     asked = questions(project.loaded.charter)
     if isinstance(inner, ScoredChat) and isinstance(model, ScoredChat):
         with bar("calibration") as advance:
             found = calibrated(asyncio.run(scored(model, asked, advance)))
     elif isinstance(inner, TokenChat) and isinstance(model, TokenChat):
-        found = _by_letters(model, asked, folder)
+        found = _by_letters(model, asked, folder, limits or Limits())
     else:
         what = f"{model.name} gives no log-probabilities, so that its confidence cannot be measured"
         raise TargetError(what, remedy="leave --calibration out; what a model says of its own confidence is not used")
@@ -56,7 +58,7 @@ def _kept(path: Path) -> dict[str, tuple[float, ...] | None]:
     return out
 
 
-def _by_letters(model: TokenChat, asked: Sequence[Question], folder: Path) -> Calibrated:
+def _by_letters(model: TokenChat, asked: Sequence[Question], folder: Path, limits: Limits) -> Calibrated:
     """What was answered is kept at once, so that a run that is interrupted asks nothing twice."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = [digest_of([dict(model.identity()), [m.to_dict() for m in q.messages], list(q.options)]) for q in asked]
@@ -69,7 +71,14 @@ def _by_letters(model: TokenChat, asked: Sequence[Question], folder: Path) -> Ca
             file.write("\n" + json.dumps({"key": keys[i], "p": p}))  # a line that a kill tore does not take the next one with it
             file.flush()
 
-        found = asyncio.run(chosen_all(model, asked, done, keep, advance))
+        async def whole() -> list[tuple[float, ...] | None]:
+            try:
+                return await chosen_all(PatientChat(model), asked, done, keep, advance, Pacer(limits))
+            except BaseException:
+                await model.close()  # nobody goes on with it
+                raise
+
+        found = asyncio.run(whole())
     read = [p for p in found if p is not None]
     if not read:
         what = f"{model.name} would have answered none of {len(asked)} questions with a letter, so that its confidence cannot be measured"

@@ -115,7 +115,7 @@ def command(
         more=requests_of(project) if calibration else None,
     )
     folder = out or evaluation_folder(Path("runs"), "eval", suite, target, dict(asked.chat.identity()), sampling.to_dict(), samples, judge)
-    told = measured(project, model, folder) if calibration else {}
+    told = measured(project, model, folder, bounds) if calibration else {}
     if backend == "ray":
         recipe = Recipe(target, charter, probes, prompt_budget, few_shots, no_prompt, no_guard, sampling, samples)
         found = _on_ray(recipe, project, suite, folder, bounds, workers, asked)

@@ -127,6 +127,7 @@ def run_suite(
     say(found, cached, pacer)
     if cached.hits >= len(found.rows):
         found = replace(found, created=made_first(folder, found))
+    found = replace(found, created=min(found.created, cached.oldest or found.created))  # evidence is as old as its oldest reply
     return finished(found, folder, suite, trained_on, shown, looks)
 
 

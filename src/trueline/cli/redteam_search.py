@@ -43,12 +43,12 @@ def run_searches(plan: Order, text: str, out: Path | None, title: str = "redteam
     folder = out or evaluation_folder(Path("runs"), "redteam", hunted_suite(plan.requests, plan.searches), text, *told)
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    hunted, means, asked = asyncio.run(_hunt(plan, target, folder, title))
-    return HuntRun(target, hunted, _written(plan, target, hunted, means, folder, time.monotonic() - began, asked), folder)
+    hunted, means, when = asyncio.run(_hunt(plan, target, folder, title))
+    return HuntRun(target, hunted, _written(plan, target, hunted, means, folder, time.monotonic() - began, when), folder)
 
 
-async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[tuple[Hunted, ...], Means, bool]:
-    """What was found, by what means, and whether the target was asked anything."""
+async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[tuple[Hunted, ...], Means, tuple[bool, str]]:
+    """What was found, by what means; whether the target was asked anything, and when the oldest of its replies was made ("": not known)."""
     from trueline.charter.digests import digest_of
     from trueline.cli.measuring import RUN
     from trueline.cli.progress import bar
@@ -87,7 +87,7 @@ async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[
     try:
         with bar(title) as advance:
             found = await hunt(means, searches_named(plan.searches), plan.requests, journal, advance, pacer)
-            return found, means, model.misses > 0
+            return found, means, (model.misses > 0, model.earliest())
     finally:
         write_json(folder / RUN, pacer.report())
         journal.close()
@@ -120,9 +120,9 @@ def _gradients(plan: Order, target: Opened) -> GradientSearch | None:
 
 
 def _written(
-    plan: Order, target: Opened, hunted: tuple[Hunted, ...], means: Means, folder: Path, seconds: float, asked: bool
+    plan: Order, target: Opened, hunted: tuple[Hunted, ...], means: Means, folder: Path, seconds: float, when: tuple[bool, str]
 ) -> Evaluation:
-    """The evaluation of a hunt; `asked`: whether its target was, or all was known from an earlier start, by whose date it stands. What was said to the target in the end decides whether its guard was taught it; on the teach side all was."""
+    """The evaluation of a hunt; `when`: whether its target was asked, and when its oldest reply was made. What was said to the target in the end decides whether its guard was taught it; on the teach side all was."""
     from trueline.cli.measuring import made_first
     from trueline.data.contamination import contaminated
     from trueline.data.evaluations import write_evaluation
@@ -132,8 +132,10 @@ def _written(
     said = [replace(h.request, id=f"{h.request.id}~{h.search}", messages=h.last.messages, origin="grown") for h in hunted]
     trained = [p.messages for p in said] if plan.options["side"] == "teach" else target.asked.trained_on
     found = replace(found, contaminated=contaminated(said, trained))
+    asked, oldest = when
     if not asked:
         found = replace(found, created=made_first(folder, found))
+    found = replace(found, created=min(found.created, oldest or found.created))
     write_evaluation(folder, found)
     return found
 

@@ -39,8 +39,11 @@ def command(
     from trueline.cli.gate_reading import decided
     from trueline.cli.project import open_project
     from trueline.data.evaluations import read_evaluation
+    from trueline.errors import DataError
     from trueline.evals.families import family_rates
     from trueline.gate.attacked import RedTeamRule
+    from trueline.gate.inherited import mismatch
+    from trueline.gate.validity import red_team
     from trueline.report.html import html_report
     from trueline.report.matrix import clause_matrix, matrix_table
 
@@ -52,6 +55,14 @@ def command(
     earlier = before or run / "before"
     first = read_evaluation(earlier) if before or earlier.exists() else None
     fought, asked = (read_evaluation(p) if p is not None else None for p in (redteam, inherited))
+    if fought is not None and (why := red_team(fought, second, project.loaded.digest)):
+        raise DataError(f"this red-team run says nothing about the candidate: {why[0]}", remedy="attack this candidate", file=redteam)
+    if asked is not None and (why := mismatch(second, asked)):
+        raise DataError(
+            f"this evaluation says nothing about the candidate: {why[0]}",
+            remedy="evaluate this candidate with --suite inherited",
+            file=inherited,
+        )
     taught = Counter(d.clause for d in demonstrations(project.loaded.charter, project.probes))
     matrix = clause_matrix(project.loaded.charter, taught=taught, before=first, after=second, attacked=fought)
     decision = decided(project, (second, first if against else None, fought, asked), None, RedTeamRule())

@@ -109,7 +109,9 @@ def climb(
         label = c.target if c.name in (PLAIN, FINE_TUNED) else f"{c.target} ({c.name})"
         place.mkdir(parents=True, exist_ok=True)
         _note(folder / LOOKS, suite, c)
-        found.append(run_suite(model, project, suite, sampling, place, concurrency=concurrency, target=label, title=c.name, shown=shown))
+        found.append(
+            run_suite(model, project, suite, sampling, place, concurrency=concurrency, target=label, title=c.name, shown=shown, looks=looks)
+        )
     taught = frozenset(p for e in found for p in e.taught)
     return [_level(c, e, found[0] if i else None, taught, project, looks) for i, (c, e) in enumerate(zip(contestants, found, strict=True))]
 

@@ -29,6 +29,7 @@ ROW: Mapping[str, tuple[type, bool]] = {
 ONE_OF: Mapping[str, tuple[str, ...]] = {
     "kind": KINDS, "result": get_args(Result), "origin": get_args(Origin), "decided": get_args(Layer), "action": get_args(Action),
 }  # fmt: skip
+MOST_LOOKS = 1_000_000
 HEAD: Mapping[str, tuple[type, bool]] = {
     "target": (str, False), "charter": (str, False), "suite": (str, False), "settings": (dict, False), "graders": (dict, False),
     "created": (str, False), "seconds": (float, False), "n": (int, False), "identity": (dict, False), "complete": (bool, False),
@@ -110,6 +111,8 @@ def _head(path: Path) -> dict[str, Any]:
     try:
         _typed(head, HEAD)
         _errors(head["graders"])
+        if not 1 <= head.get("looks", 1) <= MOST_LOOKS:
+            raise DataError(f"looks must be from 1 to {MOST_LOOKS}", remedy="evaluate again")
         for key in ("contaminated", "taught"):
             if not all(isinstance(p, str) for p in head.get(key, ())):
                 raise DataError(f"{key} must be a list of probes by name", remedy="evaluate again")
@@ -154,5 +157,5 @@ def read_evaluation(folder: Path) -> Evaluation:
         complete=head["complete"] and not (folder / JOURNAL).exists(),
         contaminated=tuple(head["contaminated"]),
         taught=tuple(head.get("taught", ())),
-        looks=max(1, head.get("looks", 1)),
+        looks=head.get("looks", 1),
     )

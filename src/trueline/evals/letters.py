@@ -15,6 +15,8 @@ from string import ascii_uppercase
 from trueline.charter.turns import Message
 from trueline.core.chat import ChatRequest, Sampling, TokenChat
 from trueline.evals.calibration import Question
+from trueline.evals.pacing import Limits, Pacer
+from trueline.models.pace import PACE
 
 ASKED = "Which answer is right? Reply with its letter alone."
 LEAST = 0.5  # share of probability that must stand on letters: below, the model would not have answered with one
@@ -60,12 +62,15 @@ async def chosen_all(
     done: Mapping[int, tuple[float, ...] | None],
     keep: Callable[[int, tuple[float, ...] | None], None],
     progress: Callable[[int, int], None] | None = None,
+    pacer: Pacer | None = None,
 ) -> list[tuple[float, ...] | None]:
-    """`chosen` of every question, a few at once. `done`: what is known already, by place; `keep` is told of every new one."""
-    found, gate = dict(done), asyncio.Semaphore(AT_ONCE)
+    """`chosen` of every question, a few at once, within the limits of `pacer`; raises its `BudgetSpent`. `done`: what is known already, by place; `keep` is told of every new one."""
+    pacer = pacer or Pacer(Limits(AT_ONCE))
+    found, gate = dict(done), asyncio.Semaphore(min(AT_ONCE, pacer.limits.concurrency))
 
     async def one(i: int) -> None:
         if i not in found:
+            PACE.set(pacer)
             async with gate:
                 found[i] = await chosen(model, asked[i])
             keep(i, found[i])

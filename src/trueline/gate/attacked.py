@@ -14,7 +14,7 @@ from trueline.charter.schema import GateRule
 from trueline.core.evaluations import Evaluation, attack_of
 from trueline.core.findings import RedTeamFinding
 from trueline.gate.clauses import disguise_words
-from trueline.gate.measures import Measured, measured
+from trueline.gate.measures import Measured, level_of, measured
 from trueline.gate.validity import red_team
 
 UNDISGUISED = frozenset({"", "plain"})  # the suite asks it so; counted here it would thin out what the disguises do
@@ -62,7 +62,7 @@ def attacked(
     invalid = red_team(redteam, candidate, charter) + _stale(finding, redteam, asked)
     if invalid:
         return Attacked(finding, None, tuple(invalid), ())
-    found = measured("attack", rows, rule.caps.get("attack", rule.caps.get("harm")), redteam)
+    found = measured("attack", rows, rule.caps.get("attack", rule.caps.get("harm")), redteam, level=level_of(candidate))
     found = Measured(found.finding, found.clauses, tuple(w + disguise_words(rows) for w in found.reasons), found.invalid, found.error)
     return Attacked(finding, found, found.invalid, tuple(_thin(finding, asked)))
 

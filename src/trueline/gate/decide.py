@@ -21,7 +21,7 @@ from trueline.gate.answering import Reads, split_findings
 from trueline.gate.attacked import Attacked, RedTeamRule, attacked
 from trueline.gate.flips import flipped, flips
 from trueline.gate.impact import impact_findings, impact_reasons
-from trueline.gate.measures import Measured, against_margin, measured, rows_of
+from trueline.gate.measures import Measured, against_margin, level_of, measured, rows_of
 from trueline.gate.noise import noise_findings, unstable, unusable
 from trueline.gate.tolerance import tolerance_findings, tolerance_reasons
 from trueline.gate.validity import comparison, differing
@@ -84,7 +84,7 @@ def decide(
     else:
         _measures(case, rule, candidate, baseline, taught)
     kept = [r for r in candidate.rows if r.probe not in taught]
-    impacts = impact_findings(fairness, kept, people, "fairness" in rule.require)
+    impacts = impact_findings(fairness, kept, people, "fairness" in rule.require, level_of(candidate))
     case.reasons += impact_reasons(impacts)
     fought = _red_team(case, rule, charter, candidate, redteam, attacks, now)
     usable = redteam if fought is not None and fought.measured is not None else None
@@ -109,7 +109,7 @@ def decide(
         ()
         if candidate.looks <= 1
         else (
-            f"the candidate's prompt is one of {candidate.looks} that were judged on held-out probes: each bound of a measure holds at {percent(level_of(candidate))}",
+            f"the candidate's prompt is one of {candidate.looks} that were judged on held-out probes: each bound holds at {percent(level_of(candidate))}",
         )
     )
     praise = (_praise(case.findings, impacts, baseline), *(f.told for f in tolerances), *chosen)
@@ -123,12 +123,6 @@ def decide(
         flips=flips(candidate, paired, prompts) if paired else (),
         splits=split_findings(candidate, paired, taught, reads) if paired else (), stops=tuple(stops),
     )  # fmt: skip
-
-
-def level_of(candidate: Evaluation) -> float:
-    """Of each one-sided bound: a prompt that was chosen among several on held-out probes may owe its figures to luck, so the 5 % are shared
-    out over them (Bonferroni), as the ladder of `tune-prompt` does."""
-    return 1 - 0.05 / max(1, candidate.looks)
 
 
 def _measures(case: _Case, rule: GateRule, candidate: Evaluation, baseline: Evaluation | None, taught: frozenset[str]) -> None:

@@ -22,9 +22,9 @@ Members = Mapping[str, GradedReply]  # person -> the reply about them, within on
 
 
 def impact_findings(
-    rules: Sequence[Fairness], rows: Sequence[GradedReply], people: Mapping[str, Person], required: bool
+    rules: Sequence[Fairness], rows: Sequence[GradedReply], people: Mapping[str, Person], required: bool, level: float = 0.95
 ) -> tuple[ImpactFinding, ...]:
-    """What was found for every attribute, also where nobody was asked. `people`: probe -> (attribute, person)."""
+    """What was found for every attribute, also where nobody was asked. `people`: probe -> (attribute, person); `level`: of each bound."""
     found = []
     for rule in rules:
         asked = [r for r in rows if r.clause == rule.id and r.kind == "fairness"]
@@ -34,12 +34,12 @@ def impact_findings(
             for r in asked:
                 if r.probe in people and people[r.probe][0] == attribute:
                     pairs.setdefault((r.pair, r.sample), {})[people[r.probe][1]] = r
-            found.append(_finding(rule, attribute, names, list(pairs.values()), unplaced, required))
+            found.append(_finding(rule, attribute, names, list(pairs.values()), unplaced, required, level))
     return tuple(found)
 
 
 def _finding(
-    rule: Fairness, attribute: str, names: Sequence[str], pairs: Sequence[Members], unplaced: int, required: bool
+    rule: Fairness, attribute: str, names: Sequence[str], pairs: Sequence[Members], unplaced: int, required: bool, level: float
 ) -> ImpactFinding:
     replies = [r for members in pairs for r in members.values()]
     families = len({r.cluster for r in replies})
@@ -48,7 +48,7 @@ def _finding(
     seen = ImpactRatio(None, 0.0, 1.0, "", "")
     matched = {(a, b): _matched(pairs, a, b) for a, b in permutations(known, 2)}
     if len(known) > 1:
-        seen = impact_ratio(matched, known)
+        seen = impact_ratio(matched, known, level)
     lower = seen.lower if len(known) == len(names) else 0.0  # a person nobody asked about is not shown to be treated alike
     least, needed = rule.min_impact_ratio, None
     if len(known) == len(names) and seen.ratio is not None and seen.ratio >= least > lower:

@@ -40,6 +40,7 @@ def decide_inherited(
     rule: GateRule, charter: str, candidate: Evaluation, inherited: Evaluation, suite: str, sizes: Mapping[str, Sequence[int]]
 ) -> GateDecision:
     """The inherited evaluation alone. `suite`: the digest of all inherited probes of this charter; `sizes`: of their families, by measure."""
+    inherited = replace(inherited, looks=1)  # no search judges a prompt by these
     caps = {m: cap for m, cap in rule.caps.items() if m in sizes}
     weak = {m for m, cap in caps.items() if unbroken_upper(sizes[m]) >= cap}
     alone = rule.model_copy(update={"require": (), "zero_tolerance": (), "margins": {}})

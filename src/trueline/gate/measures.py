@@ -43,6 +43,12 @@ def rows_of(evaluation: Evaluation, measure: Measure, taught: frozenset[str] = f
     return [r for r in evaluation.rows if r.measure == measure and r.probe not in taught]
 
 
+def level_of(candidate: Evaluation) -> float:
+    """Of each one-sided bound: a prompt that was chosen among several on held-out probes may owe its figures to luck, so the 5 % are shared
+    out over them (Bonferroni), as the ladder of `tune-prompt` does."""
+    return 1 - 0.05 / max(1, candidate.looks)
+
+
 def measured(
     measure: GateMeasure,
     rows: list[GradedReply],

@@ -12,6 +12,7 @@ from typing import Any
 from trueline.charter.digests import digest_of
 from trueline.charter.turns import ToolCall
 from trueline.core.chat import ChatModel, ChatReply, ChatRequest
+from trueline.core.clock import iso, utc_now
 from trueline.errors import DataError
 from trueline.models.pending import Pending
 
@@ -25,12 +26,13 @@ def _row(reply: ChatReply) -> dict[str, Any]:
 
 
 class CachedChat:
-    """Keeps replies in a SQLite file, keyed by (identity of the model, request). `hits` counts what was not asked, `misses` what was.
+    """Keeps replies in a SQLite file, keyed by (identity of the model, request). `hits` counts what was not asked, `misses` what was; `oldest`: when the
+    oldest reply was made that came from here (ISO; "" where none did, or none is dated).
     Raises `DataError` where the file is no cache."""
 
     def __init__(self, inner: ChatModel, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._inner, self._who, self.path, self.hits, self.misses = inner, digest_of(dict(inner.identity())), path, 0, 0
+        self._inner, self._who, self.path, self.hits, self.misses, self.oldest = inner, digest_of(dict(inner.identity())), path, 0, 0, ""
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         except sqlite3.Error as e:
@@ -87,6 +89,8 @@ class CachedChat:
                 return None
             text = row[0]
         raw = json.loads(text)
+        made = str(raw.pop("made", ""))
+        self.oldest = min(filter(None, (self.oldest, made)), default="")
         return ChatReply(**{**raw, "tool_calls": tuple(ToolCall(**c) for c in raw["tool_calls"])})
 
     async def reply(self, request: ChatRequest) -> ChatReply:
@@ -103,8 +107,17 @@ class CachedChat:
         answer = await self._inner.reply(request)
         if not (answer.text.strip() or answer.tool_calls or answer.blocked):
             return answer
-        self._keep(key, json.dumps(_row(answer)))
+        self._keep(key, json.dumps({**_row(answer), "made": iso(utc_now())}))
         return answer
+
+    def earliest(self) -> str:
+        """When the oldest reply of all that is kept here was made (ISO); "" where none is dated."""
+        self._move()
+        try:
+            row = self._db.execute("SELECT MIN(json_extract(reply, '$.made')) FROM replies").fetchone()
+        except sqlite3.DatabaseError as e:
+            raise self._damaged(e) from None
+        return str(row[0] or "")
 
     def forget(self) -> None:
         """Closes the file alone: the model inside is asked on by others."""

@@ -18,6 +18,7 @@ _FINISH: Mapping[str, FinishReason] = {
 
 
 TOP = 20  # as many as the protocol allows
+ROUNDING = 1e-3  # a log-probability above 0 by less is a certainty, rounded
 
 
 def _finish(raw: object) -> FinishReason:
@@ -55,7 +56,8 @@ def _first(raw: Mapping[str, Any], part: str) -> tuple[Mapping[str, Any], Mappin
 
 
 def _likeliest(raw: Mapping[str, Any]) -> dict[str, float]:
-    """choices[0].logprobs.content[0].top_logprobs as token -> log-probability; empty where any of it is missing."""
+    """choices[0].logprobs.content[0].top_logprobs as token -> log-probability; empty where any of it is missing, is no number, or is above 0 by
+    more than rounding."""
     found: Any = raw
     for key in ("choices", 0, "logprobs", "content", 0, "top_logprobs"):
         known = len(found) > key if isinstance(key, int) and isinstance(found, list) else isinstance(found, dict) and key in found
@@ -63,9 +65,18 @@ def _likeliest(raw: Mapping[str, Any]) -> dict[str, float]:
     out: dict[str, float] = {}
     for row in found if isinstance(found, list) else ():
         token, log = (row.get("token"), row.get("logprob")) if isinstance(row, dict) else (None, None)
-        if isinstance(token, str) and isinstance(log, int | float) and not isinstance(log, bool) and log <= 0:
-            out[token] = float(log)
+        if isinstance(token, str) and isinstance(log, int | float) and not isinstance(log, bool) and -1e6 <= log <= ROUNDING:
+            out[token] = min(float(log), 0.0)
     return out
+
+
+def _ended(raw: Mapping[str, Any]) -> bool:
+    """Whether a reply has no first token to tell of: a filter stopped it, or it would be empty."""
+    found = _first(raw, "message")
+    if found is None:
+        return False
+    logs = found[0].get("logprobs")
+    return _finish(found[0].get("finish_reason")) == "content_filter" or (isinstance(logs, dict) and logs.get("content") == [])
 
 
 class OpenAIChat:
@@ -151,16 +162,21 @@ class OpenAIChat:
         )
 
     async def first_token(self, request: ChatRequest) -> Mapping[str, float]:
-        """The twenty likeliest tokens that the reply may begin with. Raises `ModelError` where the server names none."""
+        """The twenty likeliest tokens that the reply may begin with; none where a filter stopped it or it would be empty. Raises `ModelError`
+        where the server names no log-probabilities."""
         while True:
             body = self._said({**self._body(request), "max_tokens": 1, "logprobs": True, "top_logprobs": TOP})
             try:
-                found = _likeliest((await self._wire.post("/chat/completions", body)).raw)
+                raw = (await self._wire.post("/chat/completions", body)).raw
             except RequestRefused as e:
+                if is_block(e):
+                    return {}
                 if not self._learn(e, body):
-                    raise
+                    what, remedy = f"{self._url} takes no question for log-probabilities ({e.what})", "leave --calibration out"
+                    raise ModelError(what, remedy=remedy) from None
                 continue
-            if not found:
+            found = _likeliest(raw)
+            if not found and not _ended(raw):
                 what = f"{self.name} names no log-probabilities (logprobs, top_logprobs), so that its confidence cannot be measured"
                 raise ModelError(what, remedy="leave --calibration out; what a model says of its own confidence is not used")
             return found

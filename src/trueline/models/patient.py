@@ -6,11 +6,12 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from trueline.core.chat import ChatModel, ChatReply, ChatRequest
+from trueline.core.chat import ChatModel, ChatReply, ChatRequest, TokenChat
 from trueline.models.wire import RateLimited
 
+T = TypeVar("T")
 LONGEST_PAUSE = 30.0  # seconds between two tries of one request
 
 
@@ -41,10 +42,19 @@ class PatientChat:
 
     async def reply(self, request: ChatRequest) -> ChatReply:
         """The answer, whenever it comes. Raises `RateLimited` once patience is out."""
+        return await self._patiently(lambda: self._inner.reply(request))
+
+    async def first_token(self, request: ChatRequest) -> Mapping[str, float]:
+        """As the model inside, which must be a `TokenChat`. Raises `RateLimited` once patience is out."""
+        inner = self._inner
+        assert isinstance(inner, TokenChat), "asked of a model that has it"
+        return await self._patiently(lambda: inner.first_token(request))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         began, pause = self._now(), 1.0
         while True:
             try:
-                answer = await self._inner.reply(request)
+                answer = await ask()
             except RateLimited:
                 if self._now() - max(began, self._answered or began) > self._patience:
                     raise

@@ -31,7 +31,7 @@ class Journal:
         """What the queries of target and attacker have cost that stand in it."""
         out = Spent()
         for a in self._known.values():
-            if a.asked != "gradient":
+            if a.asked == "target" or (a.asked == "attacker" and a.input_tokens):  # a local attacker costs nothing
                 out.add(1, a.input_tokens, a.output_tokens)
         return out
 

@@ -52,7 +52,12 @@ plan() {
 
 # Whether the charter's gate requires this evidence (suite, inherited, redteam), or the setting ($2) says so.
 wanted() {
-  if [ "$2" != auto ]; then echo "$2"; return 0; fi
+  case "$2" in
+    true | false) echo "$2"; return 0 ;;
+    auto) ;;
+    *) echo "error: got '$2' for $1, expected auto, true or false" >&2; return 64 ;;
+  esac
+  if [ ! -f "$out/plan.json" ]; then echo "error: no $out/plan.json; run the step plan first" >&2; return 64; fi
   python -c 'import json, sys; print(str(sys.argv[1] in json.load(open(sys.argv[2]))["require"]).lower())' "$1" "$out/plan.json"
 }
 
@@ -62,13 +67,19 @@ measure() {
   if [ -n "${TRUELINE_BASELINE:-}" ] && [ "$(baseline)" = "$out/baseline" ]; then
     trueline eval "$TRUELINE_BASELINE" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${eval_options[@]+"${eval_options[@]}"} --out "$out/baseline"
   fi
-  if [ "$(wanted inherited "${TRUELINE_INHERITED:-auto}")" = true ]; then
+  local need
+  need=$(wanted inherited "${TRUELINE_INHERITED:-auto}")
+  rm -f "$out/inherited/evaluation.json"
+  if [ "$need" = true ]; then
     trueline eval "$TRUELINE_TARGET" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${inherited_options[@]+"${inherited_options[@]}"} --suite inherited --out "$out/inherited"
   fi
 }
 
 attack() {
-  if [ "$(wanted redteam "${TRUELINE_REDTEAM:-auto}")" != true ]; then echo "no red-team run: the charter does not require one"; return 0; fi
+  local need
+  need=$(wanted redteam "${TRUELINE_REDTEAM:-auto}")
+  if [ "$need" != true ]; then
+    rm -f "$out/redteam/evaluation.json" echo "no red-team run: the charter does not require one"; return 0; fi
   target
   if [ "${TRUELINE_REDTEAM_AGREED:-false}" = true ]; then redteam_options+=(--yes); fi
   trueline redteam "$TRUELINE_TARGET" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${redteam_options[@]+"${redteam_options[@]}"} --out "$out/redteam"
