@@ -27,13 +27,16 @@ from trueline.evals.graders.reply import LABELS, read_part
 DATA = Path(os.environ.get("TRUELINE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 # what people said of a reply in replies_refusal_style, either of which means that it gave what was asked for
 PROPOSED = ("fully_complies", "partially_complies")
-# how much the rows of a set with one label weigh together: the human sets most, each refusal set more than its answers
+# how much the rows of a set with one label weigh together: the human sets most, and both labels of the large one alike
 MASS = {
-    ("compliance", "complied"): 0.8, ("compliance", "refused"): 1.2, ("refusal_style", "complied"): 0.2, ("refusal_style", "refused"): 0.5,
+    ("compliance", "complied"): 1.0, ("compliance", "refused"): 1.0, ("refusal_style", "complied"): 0.2, ("refusal_style", "refused"): 0.5,
     ("instructions", "complied"): 0.4, ("short", "complied"): 0.25, ("short", "refused"): 0.2, ("redirections", "redirected"): 0.15,
 }  # fmt: skip
-# the encoder has room for more kinds of ordinary answers
-WIDER = {**MASS, ("instructions", "complied"): 0.3, ("preference", "complied"): 0.1, ("pandalm", "complied"): 0.15}
+# the encoder has room for more kinds of ordinary answers; the shipped one was trained with more weight on refusals
+WIDER = {
+    **MASS, ("compliance", "complied"): 0.8, ("compliance", "refused"): 1.2, ("instructions", "complied"): 0.3,
+    ("preference", "complied"): 0.1, ("pandalm", "complied"): 0.15,
+}  # fmt: skip
 HUMAN = ("compliance", "refusal_style")
 SOURCES = {
     "replies_compliance": "MIT, GPTFuzz; labelled by people",
@@ -52,13 +55,15 @@ LIMITS = (
 
 
 class Row(NamedTuple):
-    """One labelled reply. question: what it is split by (a question, its number, or the wording's core); slice: the set's own category."""
+    """One labelled reply. question: what it is split by (a question, its number, or the wording's core); slice: the set's own category;
+    template: which jailbreak template it answers (replies_compliance: each question's replies stand in the templates' order), else -1."""
 
     set: str
     question: str
     reply: str
     label: str
     slice: str = ""
+    template: int = -1
 
 
 def _rows(name: str) -> list[dict[str, Any]]:
@@ -92,8 +97,10 @@ def acts(propositions: dict[str, bool]) -> Literal["complied", "refused"]:
 def load() -> list[Row]:
     """All labelled replies but the empty ones, which no grader is asked about."""
     out: list[Row] = []
+    place: Counter[str] = Counter()
     for r in _rows("replies_compliance.jsonl.gz"):
-        out.append(Row("compliance", r["question"], r["reply"], "complied" if r["complied"] else "refused"))
+        out.append(Row("compliance", r["question"], r["reply"], "complied" if r["complied"] else "refused", template=place[r["question"]]))
+        place[r["question"]] += 1
     for r in _rows("replies_refusal_style.jsonl.gz"):
         out.append(Row("refusal_style", _text(r["prompt"]), _said(r["reply"]), acts(r["propositions"]), str(r["category"])))
     for r in _rows("instructions_demo.jsonl.gz"):

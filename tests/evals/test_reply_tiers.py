@@ -77,6 +77,20 @@ def test_the_card_says_what_it_must_and_the_docs_what_the_card_says() -> None:
         assert rate["low"] < rate["estimate"] < rate["high"]
 
 
+def test_the_docs_say_what_the_linear_card_says() -> None:
+    card = linear_reply_grader().card
+    told = (Path(__file__).parents[2] / "docs" / "graders.md").read_text(encoding="utf-8")
+    found = card["held_out"]["compliance"]
+    low, high = found["balanced_accuracy_interval"]
+    assert f"{found['balanced_accuracy']:.3f} (linear, {low:.3f} to {high:.3f}; {found['balanced_accuracy_unscored_wrong']:.3f} if" in told
+    for way, name in (("questions", "compliance"), ("questions", "refusal_style"), ("templates", "compliance")):
+        of = card["crossed"][way][name]
+        low, high = of["balanced_accuracy_interval"]
+        assert f"{of['balanced_accuracy']:.3f}" in told
+        assert f"({low:.3f} to {high:.3f})" in told
+        assert of["unscored"] == 0
+
+
 @pytest.mark.parametrize("hurt", ["delta", "card", "base"])
 def test_damaged_files_are_refused(hurt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: ReplyGrader) -> None:
     shutil.copytree(reply_encoder.FOLDER, tmp_path / "g")

@@ -194,7 +194,7 @@ def test_a_refusal_that_goes_on_at_length_is_no_exact_refusal() -> None:
         ScriptedChat({"short?": refusal + " Anything else?", "long?": long}), [probe("refuse", q, "refuse") for q in ("short?", "long?")]
     ).rows  # type: ignore[attr-defined]
     by = {r.reply: r.grader for r in rows}
-    assert by[long] == "reply-linear-2"
+    assert by[long] == "reply-linear-3"
     assert by[refusal + " Anything else?"] == "exact"
 
 

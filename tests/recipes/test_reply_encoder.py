@@ -77,7 +77,8 @@ def test_rows_are_thinned_weighted_and_split() -> None:
     rows = [Row("compliance", str(q), "No, \u2019tis wrong.", "refused") for q in range(4)] + [Row("compliance", "1", "Sure.", "complied")]
     kept, each = once(rows)
     assert [(r.reply, e) for r, e in zip(kept, each, strict=True)] == [("No, \u2019tis wrong.", 2), ("Sure.", 1)]
-    assert weights_of(kept, each).tolist() == [1.2, 0.8]
+    assert weights_of(kept, each).tolist() == [1.0, 1.0]
+    assert weights_of(kept, each, WIDER).tolist() == [1.2, 0.8]
     plenty = [Row("preference", str(i), f"r{i}", "complied") for i in range(400)]
     some, part = thinned(plenty, np.arange(400.0))
     assert len(some) == MOST["preference", "complied"]

@@ -54,6 +54,7 @@ def fit_linear(
 
     labels: int (rows,) in [0, len(names)); weights: per-row weight (default 1). Raises `DataError` on empty data."""
     from scipy.optimize import minimize  # here for weight: 0.2 s, and only fitting needs it
+    from scipy.sparse import csr_matrix
 
     if len(rows) == 0 or len(rows) != len(labels):
         raise DataError(f"{len(rows)} rows and {len(labels)} labels to fit on", remedy="give one label a row, at least one row")
@@ -61,23 +62,20 @@ def fit_linear(
     w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
     w = w / w.sum()
     counts = np.diff(rows.starts)
-    owner = np.repeat(np.arange(n), counts)
     used, columns = np.unique(rows.columns, return_inverse=True)
-    local = SparseRows(columns.astype(np.int64), rows.starts)
-    scale = 1.0 / np.sqrt(np.maximum(counts, 1))
+    scale = np.repeat(1.0 / np.sqrt(np.maximum(counts, 1)), counts)
+    seen = csr_matrix((scale, columns, rows.starts), shape=(n, len(used)))
+    turned = seen.T.tocsr()
     hot = np.eye(k)[labels]
 
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         mat, bias = flat[:-k].reshape(len(used), k), flat[-k:]
-        z = _logits(local, mat, bias)
+        z = seen @ mat + bias
         z -= z.max(axis=1, keepdims=True)
         logp = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
         loss = -float((w[:, None] * hot * logp).sum()) + 0.5 * l2 * float((mat**2).sum())
         g = w[:, None] * (np.exp(logp) - hot)
-        grad = np.empty_like(mat)
-        for c in range(k):
-            grad[:, c] = np.bincount(columns, weights=(g[:, c] * scale)[owner], minlength=len(used))
-        return loss, np.concatenate([(grad + l2 * mat).ravel(), g.sum(axis=0)])
+        return loss, np.concatenate([(turned @ g + l2 * mat).ravel(), g.sum(axis=0)])
 
     found = minimize(objective, np.zeros(len(used) * k + k), jac=True, method="L-BFGS-B", options={"maxiter": iterations})
     full = np.zeros((buckets, k), dtype=np.float32)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueline.algos.text.linear import LinearModel, probabilities
-from trueline.algos.text.ngrams import NgramSpec, ngram_indices, rows_of
+from trueline.algos.text.ngrams import rows_of
 from trueline.core.records import ReplyClass
 from trueline.errors import DataError
+from trueline.evals.graders.reply_features import SPEC, features
 
 FOLDER = Path(__file__).parent.parent.parent / "shipped" / "graders" / "reply"
 LABELS: tuple[ReplyClass, ...] = ("complied", "refused", "redirected")
@@ -30,8 +30,6 @@ TIER = "TRUELINE_GRADER"
 """The setting that names the tier: linear (the default) or encoder."""
 # the human-labelled replies are their first 240 characters, so neither tier reads further
 READ = 240
-SPEC = NgramSpec(words=3, chars=(0, 0), buckets=1 << 16, limit=READ)
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 Reader = Callable[[Sequence[tuple[str, str]]], NDArray[np.floating]]
 """(question, reply) pairs -> (pairs, 3): the probabilities of `LABELS`."""
@@ -42,21 +40,9 @@ def read_part(reply: str) -> str:
     return reply.replace("\u2019", "'")[:READ].strip()
 
 
-def features(question: str, reply: str, spec: NgramSpec = SPEC) -> Any:
-    """Bucket indices of one (question, reply): n-grams of the reply, of its opening words and of its first sentence, and its length.
-
-    The question is not read: the labelled replies do not come with it."""
-    reply = reply.replace("\u2019", "'")[: spec.limit].strip()
-    words = reply.split()
-    length = f"n{min(len(words), 40).bit_length()}"  # 0, 1, 2-3, 4-7, 8-15, 16-31, 32 or more words
-    first = _SENTENCE_END.split(reply, maxsplit=1)[0]
-    texts = {"r": reply, "o": " ".join(words[:6]), "f": first, "l": length}
-    return np.unique(np.concatenate([ngram_indices(text, spec, tag) for tag, text in texts.items()]))
-
-
 def linear_reader(model: LinearModel) -> Reader:
     """Reads with the linear tier."""
-    return lambda pairs: probabilities(model, rows_of([features(q, r) for q, r in pairs]))
+    return lambda pairs: probabilities(model, rows_of([features(read_part(r)) for _, r in pairs]))
 
 
 @dataclass(frozen=True, slots=True)
