@@ -125,6 +125,8 @@ def test_tables_for_a_person(weak: Upstream, strong: Upstream, tmp_path: Path, c
     assert "by error" in shown
     assert "newly" in shown
     assert "hunts of at most 4 queries" in shown
+    assert "only found by" in shown
+    assert "the table did not break 0; all of it was tried" in shown
 
 
 def test_a_baseline_is_attacked_anew_and_paired(

@@ -14,7 +14,7 @@ from trueline.errors import DataError
 from trueline.evals.redteam import ATTACKS, Attempted, Hunted, attack_named, table
 from trueline.evals.redteam.attempts import attempted_from, families
 from trueline.evals.redteam.attribution import attribution, passage
-from trueline.evals.redteam.curves import Point, curve, curves, grid, only_by_search, power_law, random_order
+from trueline.evals.redteam.curves import ANY, Point, curve, curves, grid, only_by_search, power_law, random_order
 from trueline.evals.redteam.hunted_evaluation import hunted_suite
 from trueline.evals.redteam.lessons import lessons
 from trueline.evals.redteam.ordinary import ordinary
@@ -78,8 +78,15 @@ def test_random_order_is_the_mean_over_all_orders() -> None:
 def test_what_only_a_search_breaks() -> None:
     some = [hunt_of(0, 2), hunt_of(1, None), hunt_of(2, None)]
     more = [hunt_of(i, 4 if i < 2 else None, search="adaptive") for i in range(3)]
-    assert only_by_search([*some, *more]) == {"adaptive": (request(1).id,)}
-    assert only_by_search(more) == {}
+    (found,) = only_by_search([*some, *more], attacks=8)
+    assert (found.search, found.requests, found.resisted, found.whole) == ("adaptive", (request(1).id,), 2, True)
+    assert (found.share.estimate, found.share.n) == (pytest.approx(1 / 3), 3)
+    assert 0 < found.share.low < found.share.estimate < found.share.high < 1
+    assert only_by_search(more, attacks=8) == ()
+    assert not only_by_search([*some, *more], attacks=9)[0].whole  # the table was cut off: it may have broken them too
+    other = [hunt_of(i, 1 if i == 2 else None, search="evolution") for i in range(3)]
+    both = {o.search: o.requests for o in only_by_search([*some, *more, *other], attacks=8)}
+    assert both == {"adaptive": (request(1).id,), "evolution": (request(2).id,), ANY: tuple(sorted((request(1).id, request(2).id)))}
     by = curves([*some, *more], 8)
     assert [c.name for c in by] == ["adaptive", "table"]
 

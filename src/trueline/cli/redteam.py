@@ -123,7 +123,7 @@ def _searched(plan: Order, target: str, as_json: bool) -> dict[str, Any]:
 
     o = plan.options
     run = run_searches(plan, target, o["out"])
-    result = search_outcome(run, plan.budget)
+    result = search_outcome(run, plan.budget, len(plan.attacks))
     if o["against"]:
         result["against"] = against(plan, run, o["against"], run.folder / "against")
     draw(result, run.folder / "curves.svg")
