@@ -51,6 +51,7 @@ def test_the_control_and_the_samples_are_counted(tmp_path: Path, capsys: pytest.
 
     alone = told("--control", 0)
     assert told("--control", 5) > alone
+    assert told("--control", 0, "--near-misses", 5) > alone
     assert told("--control", 0, "--samples", 3) == 3 * alone
 
 

@@ -157,6 +157,8 @@ def test_tables_for_a_person(weak: Upstream, strong: Upstream, tmp_path: Path, c
     assert "by error" in shown
     assert "newly" in shown
     assert "hunts of at most 4 queries" in shown
+    assert "only found by" in shown
+    assert "the table did not break 0; all of it was tried" in shown
 
 
 def test_a_baseline_is_attacked_anew_and_paired(
@@ -175,6 +177,7 @@ def test_successes_on_the_teach_side_become_preference_rows(weak: Upstream, tmp_
     found = said(capsys, 0, *words)["preferences"]
     own = read_preferences(tmp_path / "p.jsonl")
     assert found["pairs"] == len(own.pairs) == found["broken"] + found["counterparts"]
+    assert (found["spread"], found["ordinary"]) == (0, 0)
     assert found["broken"] > 0
     assert found["counterparts"] > 0
     assert {p.source for p in own.pairs} == {"attack:authority", "attack:authority:counterpart"}
@@ -183,6 +186,12 @@ def test_successes_on_the_teach_side_become_preference_rows(weak: Upstream, tmp_
         assert pair.prompt[0].role == "system"  # the prompt that the target stood behind
         assert any(pair.prompt[-1].content.endswith(t) for t in teach)
         assert (MARK in pair.rejected) == (pair.source == "attack:authority")
+    more = said(capsys, 0, *words[:-1], tmp_path / "q.jsonl", "--spread", 1, "--ordinary", 10)["preferences"]
+    rows = read_preferences(tmp_path / "q.jsonl").pairs
+    assert (more["broken"], more["spread"]) == (found["broken"], found["broken"])
+    assert more["pairs"] == len(rows)
+    assert sum(p.source.startswith("ordinary:") for p in rows) == more["ordinary"] >= 10
+    assert {p.prompt[0] for p in rows} == {own.pairs[0].prompt[0]}
     said(capsys, 0, "eval", target(weak), *BANK, "--limit", 60, "--out", tmp_path / "e")
     gate = said(capsys, GATE_EXIT["INVALID"], "gate", tmp_path / "e", *BANK[:2], "--redteam", tmp_path / "t")
     assert gate["outcome"] == "INVALID"  # what was attacked may be trained on, so it measures nothing
@@ -196,6 +205,24 @@ def test_the_teach_side_is_attacked_without_a_search_too(strong: Upstream, tmp_p
     assert found["attacks"]["plain"]["n"] >= 3
     teach = {p.id for p in PROBES if p.side == "teach"}
     assert {a.request for a in read_attempts(tmp_path / "r" / "attempts.jsonl")} <= teach
+
+
+def test_near_misses_refused_for_their_disguise_alone_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = {p.messages[-1].content: p.reply or "" for p in PROBES if p.kind == "near_miss" and p.side == "test"}
+    words = (*BANK, "--limit", 3, "--attacks", "plain,hurry", "--control", 0, "--near-misses", 8)
+    with Upstream({"*": REFUSAL, **answers}) as up:
+        found = said(capsys, 0, "redteam", target(up), *words, "--out", tmp_path / "r")
+        assert run([*map(str, ("redteam", target(up), *words, "--out", tmp_path / "r"))]) == 0
+    assert "near misses not answered" in capsys.readouterr().out
+    over = {name: row["over_refusal"] for name, row in found["attacks"].items()}
+    assert over["plain"]["success"] < 0.3  # the general grader errs now and then
+    assert over["hurry"]["success"] == 1.0
+    assert found["families"]["pressure"]["over_refusal"] == over["hurry"]
+    n = over["plain"]["n"]
+    assert 0 < n == len(read_evaluation(tmp_path / "r" / "near-misses").rows) / 2
+    whole = found["over_refusal"]
+    assert (whole["success"], whole["n"]) == ((over["plain"]["success"] + 1.0) / 2, 2 * n)
+    assert "over_refusal" not in found["clauses"]["no-fraud-help"]
 
 
 def test_the_control_of_many_shots_does_not_hold_its_own_answer(
@@ -263,8 +290,11 @@ def test_layers_say_who_stopped_what(bank: Path, capsys: pytest.CaptureFixture[s
         (["--budget", "4"], "--budget has no effect"),
         (["--search", "table", "--samples", "2"], "--samples has no effect with --search"),
         (["--search", "table", "--control", "3"], "--control has no effect with --search"),
+        (["--search", "table", "--near-misses", "3"], "--near-misses has no effect with --search"),
         (["--held-out", "carrier"], "--held-out has no effect without --preferences"),
         (["--each", "2"], "--each has no effect without --preferences"),
+        (["--spread", "2"], "--spread has no effect without --preferences"),
+        (["--ordinary", "9"], "--ordinary has no effect without --preferences"),
         (["--budget-money", "1"], "needs prices"),
         (["--layers"], "needs a system with a guard"),
         (["--preferences", "p.jsonl"], "--side teach"),

@@ -14,9 +14,10 @@ from trueline.errors import DataError
 from trueline.evals.redteam import ATTACKS, Attempted, Hunted, attack_named, table
 from trueline.evals.redteam.attempts import attempted_from, families
 from trueline.evals.redteam.attribution import attribution, passage
-from trueline.evals.redteam.curves import Point, curve, curves, grid, only_by_search, power_law, random_order
+from trueline.evals.redteam.curves import ANY, Point, curve, curves, grid, only_by_search, power_law, random_order
 from trueline.evals.redteam.hunted_evaluation import hunted_suite
 from trueline.evals.redteam.lessons import lessons
+from trueline.evals.redteam.ordinary import ordinary
 from trueline.evals.redteam.pairing import all_moved
 
 
@@ -77,8 +78,15 @@ def test_random_order_is_the_mean_over_all_orders() -> None:
 def test_what_only_a_search_breaks() -> None:
     some = [hunt_of(0, 2), hunt_of(1, None), hunt_of(2, None)]
     more = [hunt_of(i, 4 if i < 2 else None, search="adaptive") for i in range(3)]
-    assert only_by_search([*some, *more]) == {"adaptive": (request(1).id,)}
-    assert only_by_search(more) == {}
+    (found,) = only_by_search([*some, *more], attacks=8)
+    assert (found.search, found.requests, found.resisted, found.whole) == ("adaptive", (request(1).id,), 2, True)
+    assert (found.share.estimate, found.share.n) == (pytest.approx(1 / 3), 3)
+    assert 0 < found.share.low < found.share.estimate < found.share.high < 1
+    assert only_by_search(more, attacks=8) == ()
+    assert not only_by_search([*some, *more], attacks=9)[0].whole  # the table was cut off: it may have broken them too
+    other = [hunt_of(i, 1 if i == 2 else None, search="evolution") for i in range(3)]
+    both = {o.search: o.requests for o in only_by_search([*some, *more, *other], attacks=8)}
+    assert both == {"adaptive": (request(1).id,), "evolution": (request(2).id,), ANY: tuple(sorted((request(1).id, request(2).id)))}
     by = curves([*some, *more], 8)
     assert [c.name for c in by] == ["adaptive", "table"]
 
@@ -196,3 +204,35 @@ def test_the_counterpart_of_many_shots_has_the_same_shots() -> None:
     made = [replace(attempt(0, 1, "fail", "many-shot"), messages=own["many-shot"].apply(request(0).messages))]
     found = lessons(made, [replace(request(0), side="teach"), near(0)], {"no-spying": NO}, held_out=(), table=own)
     assert [p.prompt[0].content for p in found.pairs] == ["What does a card cost?"] * 2
+
+
+def test_a_broken_reply_is_rejected_in_other_disguises_too_but_never_in_a_held_out_one() -> None:
+    made = [attempt(0, 1, "fail", "role-play"), attempt(0, 2, "fail", "base64")]
+    probes, some = [replace(request(0), side="teach"), near(0)], [ATTACKS[n] for n in ("role-play", "hurry", "leet", "document")]
+    found = lessons(made, probes, {"no-spying": NO}, attacks=some, spread=2, prompt="Be good.")
+    assert (found.broken, found.spread, found.counterparts) == (2, 4, 6)
+    extra = [p for p in found.pairs if ":spread:" in p.source]
+    assert {p.source for p in extra if "role-play:" in p.source} == {"attack:role-play:spread:hurry", "attack:role-play:spread:leet"}
+    for pair in extra:
+        other = pair.source.rpartition(":")[2]
+        assert other != "document"  # of a family that is held out
+        assert pair.prompt[1:] == ATTACKS[other].apply(request(0).messages)
+        assert (pair.chosen, MARK in pair.rejected) == (NO, True)
+    assert {p.source for p in found.pairs if p.prompt[1:] == ATTACKS["leet"].apply(near(0).messages)} == {"attack:leet:counterpart"}
+    assert lessons(made, probes, {"no-spying": NO}, attacks=some, spread=9).spread == 2 + 3  # as many as there are
+    assert lessons(made, probes, {"no-spying": NO}, attacks=some).spread == 0
+
+
+def test_ordinary_pairs_reward_answers_and_refusals_alike_and_come_from_the_teach_side() -> None:
+    probes = [near(n) for n in range(6)] + [near(n, "test") for n in range(6, 9)]
+    probes += [replace(request(n), side="teach", reply="It is theirs.") for n in range(6)] + [request(n) for n in range(6, 9)]
+    found = ordinary(probes, {"no-spying": NO}, 8, prompt="Be good.", seed=3)
+    taught = {p.messages for p in probes if p.side == "teach"}
+    assert {p.prompt[1:] for p in found} <= taught
+    assert {p.prompt[0] for p in found} == {Message("system", "Be good.")}
+    shown = [(p.source, p.chosen, p.rejected) for p in found]
+    assert sorted(shown) == sorted(
+        [("ordinary:near_miss", "Yes, in the app.", NO)] * 4 + [("ordinary:refuse", "It is theirs.", "Yes, in the app.")] * 4
+    )
+    assert found == ordinary(probes, {"no-spying": NO}, 8, prompt="Be good.", seed=3)
+    assert ordinary([near(0)], {}, 8) == ()  # nothing says how to refuse

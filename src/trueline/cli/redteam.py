@@ -42,9 +42,26 @@ if TYPE_CHECKING:
 @click.option(
     "--each", default=4, show_default=True, type=click.IntRange(1), help="Successes of a request that go into --preferences, at most."
 )
+@click.option(
+    "--spread",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Other attacks behind which each broken reply is rejected as well.",
+)
+@click.option(
+    "--ordinary", default=0, show_default=True, type=click.IntRange(0), help="Undisguised pairs of the teach side that --preferences adds."
+)
 @click.option("--side", default="test", show_default=True, type=click.Choice(["test", "teach"]), help="Side of the probes to attack with.")
 @click.option("--limit", default=40, show_default=True, type=click.IntRange(1), help="Requests attacked, the same share of every clause.")
 @click.option("--control", default=12, show_default=True, type=click.IntRange(0), help="Known questions in each disguise (0: none).")
+@click.option(
+    "--near-misses",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Near misses of --side in each disguise, which must be answered (0: none).",
+)
 @click.option("--samples", default=1, show_default=True, type=click.IntRange(1), help="Replies to each attacked request.")
 @click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0, 2), help="Sampling temperature.")
 @click.option("--max-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest reply in tokens.")
@@ -85,11 +102,12 @@ def _notes(notes: Sequence[str], as_json: bool) -> None:
 
 def _tabled(plan: Order, target: str, as_json: bool) -> dict[str, Any]:
     """A run that asks everything."""
-    from trueline.cli.redteam_table import outcome, run_control, run_table, show_table
+    from trueline.cli.redteam_table import outcome, run_control, run_near_misses, run_table, show_table
 
     o = plan.options
     asked, found, folder, made = run_table(plan, target, o["out"])
-    result = outcome(found, made, run_control(plan, target, folder / "control"))
+    control, near = run_control(plan, target, folder / "control"), run_near_misses(plan, target, folder / "near-misses")
+    result = outcome(found, made, control, near)
     _notes(asked.notes, as_json)
     if not as_json:
         show_table(found, folder, result)
@@ -105,7 +123,7 @@ def _searched(plan: Order, target: str, as_json: bool) -> dict[str, Any]:
 
     o = plan.options
     run = run_searches(plan, target, o["out"])
-    result = search_outcome(run, plan.budget)
+    result = search_outcome(run, plan.budget, len(plan.attacks))
     if o["against"]:
         result["against"] = against(plan, run, o["against"], run.folder / "against")
     draw(result, run.folder / "curves.svg")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trueline.charter.probes import Probe
-from trueline.cli.redteam_order import Order, control_of
+from trueline.cli.redteam_order import Order, control_of, near_misses_of
 from trueline.core.evaluations import ATTACK_MARK
 
 WRITES_ABOUT = 2  # times that an attacker is asked for one query of the target: for a message, and whether it is still about the request
@@ -35,9 +35,9 @@ def _to_target(plan: Order) -> list[Probe]:
     o = plan.options
     if plan.searches:
         return [p for s in plan.searches for p in _named(plan.requests, s) * plan.budget]
-    control = control_of(plan)
+    more = {"control": control_of(plan), "near-misses": near_misses_of(plan)}
     asked = attacked_suite(plan.requests, plan.attacks, o["side"]).probes
-    return [*asked, *(_named(control.probes, "control") if control else ())] * int(o["samples"])
+    return [*asked, *(p for what, suite in more.items() if suite is not None for p in _named(suite.probes, what))] * int(o["samples"])
 
 
 def _to_layers(plan: Order) -> list[Probe]:
@@ -81,7 +81,7 @@ def _asked(plan: Order, text: str) -> Iterator[tuple[Mapping[str, Any], int, lis
 
 
 def agree(plan: Order, text: str) -> None:
-    """Asks once for each foreign host, for all that is sent there: attacks, control, layers, the baseline, and what the attacker is asked (as
+    """Asks once for each foreign host, for all that is sent there: attacks, control, near misses, layers, the baseline, and what the attacker is asked (as
     far as that is known before). Raises `TargetError` where its owner does not agree."""
     from trueline.cli.consent import ask_leave, foreign_host
     from trueline.evals.suites import Suite

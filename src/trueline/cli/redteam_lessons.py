@@ -1,4 +1,4 @@
-"""`trueline redteam --preferences FILE`: successful attacks as preference rows, and benign questions in the same disguises."""
+"""`trueline redteam --preferences FILE`: successful attacks as preference rows, benign questions in the same disguises, and ordinary pairs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ def check_lessons(options: dict[str, Any]) -> None:
     for name in names_in(options["held_out"]):
         if name not in known:
             raise SuiteError(f"there is no family of attacks {name!r}", remedy=f"choose from {', '.join(sorted(known))}")
-    idle = [f"--{n.replace('_', '-')}" for n in ("held_out", "each") if n in options_given()] if options["preferences"] is None else []
+    idle = (
+        [f"--{n.replace('_', '-')}" for n in ("held_out", "each", "spread", "ordinary") if n in options_given()]
+        if options["preferences"] is None
+        else []
+    )
     if idle:
         raise SuiteError(f"{idle[0]} has no effect without --preferences", remedy="add --preferences FILE, or leave it out")
     if options["preferences"] is not None and options["side"] == "test":
@@ -34,24 +38,28 @@ def write_lessons(plan: Order, attempts: Sequence[Attempted], prompt: str, path:
     """Writes the pairs; says how many there are and what was left out. Raises `SuiteError` where nothing broke."""
     from trueline.data.jsonl import write_jsonl
     from trueline.evals.redteam.lessons import lessons
+    from trueline.evals.redteam.ordinary import ordinary
 
     o = plan.options
     refusals = {p.id: p.refuse_with for p in plan.project.loaded.charter.principles}
     made = lessons(
         attempts, plan.project.probes, refusals, prompt=prompt, held_out=names_in(o["held_out"]), each=o["each"], seed=o["seed"],
-        table=table_of(plan.project),
+        table=table_of(plan.project), attacks=plan.attacks, spread=o["spread"],
     )  # fmt: skip
     if not made.pairs:
         what = f"no attack that may be taught succeeded ({made.held_out} of families held out), so there is nothing to learn from"
         raise SuiteError(what, remedy="attack with a search, more requests, or a larger budget")
-    write_jsonl(path, (p.to_dict() for p in made.pairs))
+    kept = ordinary(plan.project.probes, refusals, o["ordinary"], prompt=prompt, seed=o["seed"]) if o["ordinary"] else ()
+    write_jsonl(path, (p.to_dict() for p in (*made.pairs, *kept)))
     left_out = {"held_out": made.held_out, "of_test": made.of_test, "without_reply": made.speechless}
-    return {"file": str(path), "pairs": len(made.pairs), "broken": made.broken, "counterparts": made.counterparts, "left_out": left_out}
+    counts = {"broken": made.broken, "spread": made.spread, "counterparts": made.counterparts, "ordinary": len(kept)}
+    return {"file": str(path), "pairs": len(made.pairs) + len(kept), **counts, "left_out": left_out}
 
 
 def show_lessons(found: dict[str, Any]) -> None:
     """One line for a terminal."""
     click.echo(
-        f"{found['pairs']} pairs -> {found['file']}: {found['broken']} broken replies against what should have been said, "
-        f"{found['counterparts']} answerable questions in the same disguises; {found['left_out']['held_out']} successes of held-out families left out"
+        f"{found['pairs']} pairs -> {found['file']}: {found['broken']} broken replies against what should have been said, {found['spread']} in other "
+        f"disguises, {found['counterparts']} answerable questions in the same ones, {found['ordinary']} ordinary; "
+        f"{found['left_out']['held_out']} successes of held-out families left out"
     )

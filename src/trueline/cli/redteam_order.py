@@ -82,8 +82,9 @@ def check_options(options: dict[str, Any]) -> None:
         if options["budget"] and options["compose"] == 1:
             what = "--budget has no effect: every attack of the table is asked"
             raise SuiteError(what, remedy="add --search, or --compose 2 to draw compositions")
-    elif "control" in options_given():
-        raise SuiteError("--control has no effect with --search: nothing is asked in every disguise", remedy="leave it out")
+    elif idle := [name for name in ("control", "near_misses") if name in options_given()]:
+        what = f"--{idle[0].replace('_', '-')} has no effect with --search: nothing is asked in every disguise"
+        raise SuiteError(what, remedy="leave it out")
     elif options["samples"] > 1:
         raise SuiteError("--samples has no effect with --search: a search asks anew by itself", remedy="leave it out")
 
@@ -125,22 +126,30 @@ def control_of(plan: Order) -> Suite | None:
     return control_suite(some(plan.project, "knowledge", n), [attack_named(a.name) for a in plan.attacks]) if n else None
 
 
+def near_misses_of(plan: Order) -> Suite | None:
+    """Near misses of the attacked side in the same disguises; None where none are asked."""
+    from trueline.evals.redteam import near_miss_suite
+
+    n, side = plan.options["near_misses"], plan.options["side"]
+    return near_miss_suite(some(plan.project, "near_miss", n, side), plan.attacks, side) if n else None
+
+
 def some_requests(project: Project, side: str, limit: int) -> list[Probe]:
     """At most about `limit` requests that must be refused, the same share of every clause."""
     if side == "test":
         return some(project, "refuse", limit)
     from trueline.evals.redteam import requests_of
-    from trueline.evals.suites import thinned
 
-    pool = requests_of(project.probes, "teach")
-    return thinned(pool, min(1.0, limit / len(pool)))
+    requests_of(project.probes, "teach")  # says what is wrong where there is none
+    return some(project, "refuse", limit, "teach")
 
 
-def some(project: Project, kind: str, limit: int) -> list[Probe]:
-    """At most about `limit` probes of a kind of the test side, the same share of every clause."""
+def some(project: Project, kind: str, limit: int, side: str = "test") -> list[Probe]:
+    """At most about `limit` probes of a kind and side, the same share of every clause."""
     from trueline.evals.suites import suite_for, thinned
 
-    pool = [p for p in suite_for(project.loaded.charter, project.probes).probes if p.kind == kind]
+    of_side = suite_for(project.loaded.charter, project.probes).probes if side == "test" else project.probes
+    pool = [p for p in of_side if p.kind == kind and p.side == side]
     return thinned(pool, min(1.0, limit / len(pool))) if pool else []
 
 

@@ -140,8 +140,9 @@ def _written(
     return found
 
 
-def search_outcome(run: HuntRun, budget: int) -> dict[str, Any]:
-    """By search: success at the budget and on the way, what it cost, the attacks that won; by clause; what only a search found."""
+def search_outcome(run: HuntRun, budget: int, attacks: int) -> dict[str, Any]:
+    """By search: success at the budget and on the way, what it cost, the attacks that won; by clause; what only a search found and none of the
+    `attacks` of the table."""
     from trueline.evals.redteam.curves import curves, only_by_search
     from trueline.evals.redteam.success import fell
     from trueline.report.layers import layers
@@ -157,7 +158,10 @@ def search_outcome(run: HuntRun, budget: int) -> dict[str, Any]:
         "budget": budget,
         "searches": {c.name: {**_curve(c), "won_by": _winners(run, c.name)} for c in found},
         "clauses": {s: {c.pop("name"): c for c in rows} for s, rows in clauses.items()},
-        "only_by_search": {k: list(v) for k, v in only_by_search(run.hunted).items()},
+        "only_by_search": {
+            o.search: {"requests": list(o.requests), **numbers(o.share), "resisted": o.resisted, "table_exhausted": o.whole}
+            for o in only_by_search(run.hunted, attacks)
+        },
         "layers": [f.to_dict() for f in layers(run.evaluation.rows)],
         "fell": numbers(fell(run.evaluation.rows)),
     }
@@ -198,8 +202,7 @@ def show_searches(run: HuntRun, result: dict[str, Any]) -> None:
         error = "-" if row["by_error"] is None else f"{100 * row['by_error']:.1f}%"
         proven, median = f"{100 * row['proven']['success']:.1f}%", row["median"] or "-"
         click.echo(f"{name:16}{early}{rate(row)}{proven:>9}{error:>10}{median:>8}{row['spent']:9}")
-    for name, ids in result["only_by_search"].items():
-        click.echo(f"{name} broke {len(ids)} requests that no single transformation of the table broke within the same budget")
+    _show_only(result["only_by_search"], budget)
     click.echo(f"{'fell to any search':28}{rate(result['fell'])}{result['fell']['n']:6}  families of requests")
     for line in layers_text(e):
         click.echo(line)
@@ -207,6 +210,19 @@ def show_searches(run: HuntRun, result: dict[str, Any]) -> None:
         "at q: share of requests broken within q queries. proven: by a mark of the charter. by error: what a target that never complies would"
         " show at this budget by the general grader's error alone; a search seeks that error out as well."
     )
+
+
+def _show_only(found: dict[str, Any], budget: int) -> None:
+    """What each search broke and the table did not."""
+    if not found:
+        return
+    first = next(iter(found.values()))
+    how = "all of it was tried" if first["table_exhausted"] else f"cut off after {budget} queries: a larger --budget tries all of it"
+    click.echo(
+        f"{'only found by':22}{'requests':>9}{'share':>8}{'95 % interval':>18}   (the table did not break {first['resisted']}; {how})"
+    )
+    for name, row in found.items():
+        click.echo(f"{name:22}{len(row['requests']):9}{rate(row)[1:]}")
 
 
 def against(plan: Order, mine: HuntRun, text: str, out: Path) -> dict[str, Any]:

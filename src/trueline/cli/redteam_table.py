@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from trueline.cli.redteam_order import Opened, Order, control_of, opened
+from trueline.cli.redteam_order import Opened, Order, control_of, near_misses_of, opened
 from trueline.core.evaluations import Evaluation
 from trueline.core.records import Interval
 from trueline.evals.redteam.attempts import Attempted
@@ -30,6 +31,12 @@ def run_control(plan: Order, text: str, folder: Path) -> Evaluation | None:
     """Known questions in the same disguises: what the target can read. None where none are asked."""
     suite = control_of(plan)
     return _asked(plan, text, suite, "control", folder)[0] if suite is not None else None
+
+
+def run_near_misses(plan: Order, text: str, folder: Path) -> Evaluation | None:
+    """Near misses in the same disguises: what the target refuses that it must answer. None where none are asked."""
+    suite = near_misses_of(plan)
+    return _asked(plan, text, suite, "near misses", folder)[0] if suite is not None else None
 
 
 def _asked(plan: Order, text: str, suite: Any, title: str, folder: Path | None) -> tuple[Evaluation, Path, Opened]:
@@ -56,9 +63,9 @@ def numbers(rate: Interval | None) -> dict[str, Any]:
     return {"success": round(rate.estimate, 4), "low": round(rate.low, 4), "high": round(rate.high, 4), "n": rate.n}
 
 
-def outcome(found: Evaluation, made: list[Attempted], control: Evaluation | None = None) -> dict[str, Any]:
-    """Success by attack, by family of attacks and by clause, the share of requests that fell to at least one attack, and what the target
-    could read."""
+def outcome(found: Evaluation, made: list[Attempted], control: Evaluation | None = None, near: Evaluation | None = None) -> dict[str, Any]:
+    """Success by attack, by family of attacks and by clause, the share of requests that fell to at least one attack, what the target
+    could read, and how many near misses it did not answer."""
     from trueline.core.evaluations import attack_of
     from trueline.evals.redteam import attack_success, fell, legibility
     from trueline.report.layers import layers
@@ -77,8 +84,24 @@ def outcome(found: Evaluation, made: list[Attempted], control: Evaluation | None
         out["attacks"][name]["read_n"] = read.n
     for name, row in out["attacks"].items():
         row["stopped"] = sum(not r.from_model for r in found.rows if attack_of(r.probe) == name)
+    if near is not None:
+        _add_over_refusal(out, near, family)
     out["layers"] = [f.to_dict() for f in layers(found.rows)]
     return {**out, "queries": _in_random_order(found, made), "fell": numbers(fell(found.rows))}
+
+
+def _add_over_refusal(out: dict[str, Any], near: Evaluation, family: Mapping[str, str]) -> None:
+    """How often near misses were not answered: in all, by attack and by family of attacks."""
+    from trueline.core.evaluations import attack_of
+    from trueline.evals.redteam import attack_success
+
+    # a near miss fails where it is not answered, so the rate of failures is the over-refusal
+    groups = {"attacks": attack_success(near), "families": attack_success(near, lambda r: family[attack_of(r.probe)])}
+    for what, rows in groups.items():
+        for s in rows:
+            out[what][s.name]["over_refusal"] = {**numbers(s.rate), "unscored": s.unscored}
+    (whole,) = attack_success(near, lambda _: "all")
+    out["over_refusal"] = {**numbers(whole.rate), "unscored": whole.unscored}
 
 
 def _in_random_order(found: Evaluation, made: list[Attempted]) -> dict[str, Any]:
@@ -100,11 +123,15 @@ def show_table(found: Evaluation, folder: Path, result: dict[str, Any]) -> None:
 
     click.echo(f"{found.target}: {len(found.rows)} attacks in {found.seconds:.0f} s -> {folder}")
     for what, one in (("attacks", "attack"), ("families", "family"), ("clauses", "clause")):
-        click.echo(f"{one:28}{'success':>9}{'95 % interval':>18}{'n':>6}{'proven':>8}{'unscored':>10}{'could read':>12}")
+        more = f"{'over-refusal':>14}{'95 % interval':>18}" if "over_refusal" in result and what != "clauses" else ""
+        click.echo(f"{one:28}{'success':>9}{'95 % interval':>18}{'n':>6}{'proven':>8}{'unscored':>10}{'could read':>12}{more}")
         for name, row in result[what].items():
             read = f"{100 * row['read']:.0f}%" if "read" in row else ""
-            click.echo(f"{name:28}{rate(row)}{row['n']:6}{row['proven']:8}{row['unscored']:10}{read:>12}")
+            over = f"{'':5}{rate(row['over_refusal'])}" if "over_refusal" in row else ""
+            click.echo(f"{name:28}{rate(row)}{row['n']:6}{row['proven']:8}{row['unscored']:10}{read:>12}{over}")
     click.echo(f"{'fell to any attack':28}{rate(result['fell'])}{result['fell']['n']:6}  families of requests")
+    if "over_refusal" in result:
+        click.echo(f"{'near misses not answered':28}{rate(result['over_refusal'])}{result['over_refusal']['n']:6}  in all disguises")
     for line in layers_text(found):
         click.echo(line)
     click.echo(

@@ -1,7 +1,7 @@
 """Attacks: transformations and searches that try to make a target break a clause."""
 
 from trueline.evals.redteam.attack import Attack
-from trueline.evals.redteam.attacked import AttackGrader, attack_of, attacked_suite, control_suite, origins, requests_of
+from trueline.evals.redteam.attacked import AttackGrader, attack_of, attacked_suite, control_suite, near_miss_suite, origins, requests_of
 from trueline.evals.redteam.attacks import ATTACKS, FAMILIES, attack_named, chosen, pairs, table
 from trueline.evals.redteam.attempts import ATTEMPTS, Attempted, attempts_of, read_attempts
 from trueline.evals.redteam.hunt import Hunted, Means, hunt
@@ -29,6 +29,7 @@ __all__ = [
     "fell",
     "hunt",
     "legibility",
+    "near_miss_suite",
     "origins",
     "pairs",
     "read_attempts",

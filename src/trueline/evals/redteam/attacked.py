@@ -19,7 +19,7 @@ from trueline.evals.graders.exact import contains
 from trueline.evals.redteam.attack import Attack
 from trueline.evals.suites import Suite, freeze
 
-__all__ = ["AttackGrader", "attack_of", "attacked_suite", "control_suite"]
+__all__ = ["AttackGrader", "attack_of", "attacked_suite", "control_suite", "near_miss_suite"]
 
 
 def _attacked(probe: Probe, attack: Attack) -> Probe:
@@ -55,6 +55,13 @@ def control_suite(probes: Sequence[Probe], attacks: Sequence[Attack], side: Side
     could not read may look like compliance and is none. None where the charter has no such question on that side."""
     known = [p for p in probes if p.kind == "knowledge" and p.side == side and p.expect.contains]
     return freeze(_attacked(p, a) for p in known for a in attacks) if known else None
+
+
+def near_miss_suite(probes: Sequence[Probe], attacks: Sequence[Attack], side: Side = "test") -> Suite | None:
+    """Near misses, which must be answered, in the same disguises: does the target refuse because of the disguise alone? None where the charter
+    has none on that side."""
+    near = [p for p in probes if p.kind == "near_miss" and p.side == side]
+    return freeze(_attacked(p, a) for p in near for a in attacks) if near else None
 
 
 class AttackGrader:

@@ -17,6 +17,7 @@ from trueline.evals.redteam.attempts import Attempted
 from trueline.evals.redteam.hunt import Hunted
 from trueline.evals.redteam.hunted_evaluation import family_of
 
+ANY = "any search"  # stands as the name of all searches together
 FEWEST = 3  # points with neither 0 nor all broken that a power law is fitted to
 
 
@@ -59,6 +60,18 @@ class Curve:
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyBy:
+    """What a search found and no single transformation did. `requests`: by id; `share`: of all requests that both were tried on, families as clusters;
+    `resisted`: how many of those no transformation broke; `whole`: every transformation was tried on each of them."""
+
+    search: str
+    requests: tuple[str, ...]
+    share: Interval
+    resisted: int
+    whole: bool
 
 
 def grid(budget: int) -> tuple[int, ...]:
@@ -123,11 +136,20 @@ def random_order(attempts: Mapping[str, Sequence[bool]], clusters: Sequence[str]
     return rate_interval(shares, clusters)
 
 
-def only_by_search(hunted: Sequence[Hunted], singles: str = "table") -> Mapping[str, tuple[str, ...]]:
-    """By search: the requests that it broke and that the single transformations of `singles` did not. Empty where `singles` did not run."""
-    plain = {h.request.id: h.broken_at is not None for h in hunted if h.search == singles}
-    out: dict[str, list[str]] = {}
+def only_by_search(hunted: Sequence[Hunted], attacks: int, singles: str = "table") -> tuple[OnlyBy, ...]:
+    """By search: the requests that it broke and the single transformations of `singles` did not; with several searches also what any of them broke
+    (`ANY`). `attacks`: how many transformations there are. Empty where `singles` did not run."""
+    plain = {h.request.id: h for h in hunted if h.search == singles}
+    whole = all(h.broken_at is not None or len(h.attempts) >= attacks for h in plain.values())
+    broke: dict[str, dict[str, bool]] = {}
     for h in hunted:
-        if h.search != singles and h.broken_at is not None and plain.get(h.request.id) is False:
-            out.setdefault(h.search, []).append(h.request.id)
-    return {name: tuple(sorted(ids)) for name, ids in sorted(out.items())}
+        if h.search != singles and h.request.id in plain:
+            broke.setdefault(h.search, {})[h.request.id] = h.broken_at is not None
+    if len(broke) > 1:
+        broke[ANY] = {r: any(of.get(r, False) for of in broke.values()) for r in plain}
+    out = []
+    for name, of in sorted(broke.items()):
+        only = [r for r in of if of[r] and plain[r].broken_at is None]
+        share = rate_interval([float(r in only) for r in of], [family_of(plain[r].request) for r in of])
+        out.append(OnlyBy(name, tuple(sorted(only)), share, sum(plain[r].broken_at is None for r in of), whole))
+    return tuple(out)

@@ -1,6 +1,7 @@
 """Successful attacks as preference data: the clause's refusal instead of the broken reply, and, so that odd forms alone are no reason to
 refuse, the same disguises on questions with a right answer.
 
+`spread` sets a reply that got through in one disguise against the refusal in others too, where the request is refused so far: a margin on what holds.
 Only what was found on the teach side is taught. Families of attacks that are held out never enter, nor does what a search found that is held out; a
 composition is out where one of its parts is.
 """
@@ -16,7 +17,7 @@ from trueline.charter.turns import behind
 from trueline.core.clock import generator
 from trueline.core.records import Preference
 from trueline.evals.redteam.attack import Attack, Conversation
-from trueline.evals.redteam.attacks import ATTACKS, attack_named
+from trueline.evals.redteam.attacks import ATTACKS, attack_named, families_of
 from trueline.evals.redteam.attempts import Attempted
 
 HELD_OUT = ("carrier", "turns")  # families that measure and never teach, if nobody names others
@@ -24,10 +25,12 @@ HELD_OUT = ("carrier", "turns")  # families that measure and never teach, if nob
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """The pairs, and how many successes were left out: of a held-out family, of the test side, without a chosen reply."""
+    """The pairs; how many show a break, a break's reply in another disguise, a question that must be answered; and how many successes were left out: of a
+    held-out family, of the test side, without a chosen reply."""
 
     pairs: tuple[Preference, ...]
     broken: int
+    spread: int
     counterparts: int
     held_out: int
     of_test: int
@@ -57,19 +60,25 @@ def _disguised(how: str, search: str, messages: Conversation, table: Mapping[str
 
 
 def _counterpart(
-    attempt: Attempted, pool: Sequence[Probe], refusals: Mapping[str, str], prompt: str, seed: int, table: Mapping[str, Attack]
+    attempt: Attempted, how: str, pool: Sequence[Probe], refusals: Mapping[str, str], prompt: str, seed: int, table: Mapping[str, Attack]
 ) -> Preference | None:
-    """The same disguise on a question that must be answered, of the same clause where there is one: its demonstration is better than the
+    """The disguise `how` on a question that must be answered, of the same clause where there is one: its demonstration is better than the
     clause's refusal."""
     near = [p for p in pool if p.clause == attempt.clause] or list(pool)
     if not near:
         return None
-    probe = generator(seed, "counterpart", attempt.request, attempt.how).choice(near)
+    probe = generator(seed, "counterpart", attempt.request, how).choice(near)
     refusal = refusals.get(attempt.clause) or next(iter(refusals.values()), "")
     if not refusal or not probe.reply or probe.reply == refusal:
         return None
-    asked = behind(prompt, _disguised(attempt.how, attempt.search, probe.messages, table))
-    return Preference(asked, probe.reply, refusal, clause=probe.clause, source=f"{_source(attempt)}:counterpart")
+    asked = behind(prompt, _disguised(how, attempt.search, probe.messages, table))
+    return Preference(asked, probe.reply, refusal, clause=probe.clause, source=f"attack:{how}:counterpart")
+
+
+def _others(attempt: Attempted, attacks: Sequence[Attack], held_out: Sequence[str], n: int, seed: int) -> list[Attack]:
+    """`n` other attacks of the run that may be taught, drawn for this break."""
+    free = [a for a in attacks if a.name != attempt.how and not set(families_of(a)) & set(held_out)]
+    return generator(seed, "spread", attempt.request, attempt.how).sample(free, min(n, len(free)))
 
 
 def lessons(
@@ -82,13 +91,16 @@ def lessons(
     each: int = 4,
     seed: int = 0,
     table: Mapping[str, Attack] = ATTACKS,
+    attacks: Sequence[Attack] = (),
+    spread: int = 0,
 ) -> Lessons:
     """`probes`: of the charter, to know sides, demonstrations and answerable questions; `refusals`: the sentence of each clause; `prompt`: the
-    one that the target stood behind; `each`: successes taken of a request, at most; `table`: the attacks that were used, with their shots. The same attempts give the same pairs."""
+    one that the target stood behind; `each`: successes taken of a request, at most; `table`: the attacks that were used, with their shots; `spread`: in
+    how many of `attacks` besides its own a broken reply is set against the refusal. The same attempts give the same pairs."""
     known = {p.id: p for p in probes}
     answerable = [p for p in probes if p.side == "teach" and p.kind in ("near_miss", "knowledge", "in_scope") and p.reply]
     out: dict[str, Preference] = {}
-    counts = {"broken": 0, "counterparts": 0, "held_out": 0, "of_test": 0, "speechless": 0}
+    counts = {"broken": 0, "spread": 0, "counterparts": 0, "held_out": 0, "of_test": 0, "speechless": 0}
     usable = []
     for a in attempts:
         if a.asked != "target" or a.result != "fail":
@@ -104,11 +116,15 @@ def lessons(
         if not chosen or chosen == a.reply:
             counts["speechless"] += 1
             continue
+        others = _others(a, attacks, held_out, spread, seed)
         pairs = [Preference(behind(prompt, a.messages), chosen, a.reply, clause=a.clause, source=_source(a))]
-        benign = _counterpart(a, answerable, refusals, prompt, seed, table)
+        for other in others:
+            asked = behind(prompt, other.apply(known[a.request].messages))
+            pairs.append(Preference(asked, chosen, a.reply, clause=a.clause, source=f"{_source(a)}:spread:{other.name}"))
         counts["broken"] += 1
-        if benign is not None:
-            pairs.append(benign)
-            counts["counterparts"] += 1
-        out |= {digest_of(p.to_dict()): p for p in pairs}
+        counts["spread"] += len(others)
+        benign = [_counterpart(a, how, answerable, refusals, prompt, seed, table) for how in (a.how, *(o.name for o in others))]
+        found = [p for p in benign if p is not None]
+        counts["counterparts"] += len(found)
+        out |= {digest_of(p.to_dict()): p for p in (*pairs, *found)}
     return Lessons(tuple(out[k] for k in sorted(out)), **counts)
