@@ -1,6 +1,7 @@
 """`eval`, `redteam`, `compare` and `gate` as a user runs them, against a real HTTP server."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -248,18 +249,21 @@ def test_plan_says_what_the_gate_will_want_besides(tmp_path: Path, capsys: pytes
 
 
 def test_replies_from_the_cache_are_as_old_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A red-team run is fresh by what was asked, not by when the command ran again."""
+    """A red-team run is fresh by what was asked, not by when the command ran again, and as old as its oldest reply."""
     with Upstream({"*": REFUSAL}) as up:
-        words = ("redteam", target(up), *BANK, "--limit", 1, "--control", 0, "--attacks", "plain,base64", "--out", tmp_path / "r")
-        said(capsys, 0, *words)
-        path = tmp_path / "r" / "evaluation.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), "created": "2026-01-01T00:00:00+00:00"}))
+        words = ("redteam", target(up), *BANK, "--limit", 1, "--control", 0, "--out", tmp_path / "r", "--attacks")
+        said(capsys, 0, *words, "plain,base64")
+        path, cache = tmp_path / "r" / "evaluation.json", tmp_path / "r" / "cache.sqlite"
+        with sqlite3.connect(cache) as kept:
+            kept.execute("UPDATE replies SET reply = json_set(reply, '$.made', '2026-01-01T00:00:00+00:00')")
+        kept.close()
         asked = len(up.asked)
-        said(capsys, 0, *words)
-        assert len(up.asked) == asked
-        assert json.loads(path.read_text())["created"].startswith("2026-01-01")
-        (tmp_path / "r" / "cache.sqlite").unlink()
+        for attacks, more in (("plain,base64", 0), ("plain,base64,hex", 1)):
+            path.unlink()  # no other record is trusted
+            said(capsys, 0, *words, attacks)
+            assert (len(up.asked) > asked) == bool(more)
+            assert json.loads(path.read_text())["created"].startswith("2026-01-01")
         for rest in (tmp_path / "r").glob("cache.sqlite*"):
             rest.unlink()
-        said(capsys, 0, *words)
+        said(capsys, 0, *words, "plain,base64")
     assert not json.loads(path.read_text())["created"].startswith("2026-01-01")

@@ -22,7 +22,9 @@ from trueline.core.records import GATE_EXIT, Result
 from trueline.data.conversations import read_preferences
 from trueline.data.evaluations import read_evaluation
 from trueline.errors import DataError
+from trueline.evals.budget import Spent
 from trueline.evals.redteam import ATTACKS, Attempted, read_attempts
+from trueline.evals.redteam.journal import Journal
 
 CHARTER = load_charter(charter_path("bundled:harbor_bank")).charter
 REFUSAL, MARK = CHARTER.principles[0].refuse_with, CHARTER.principles[0].breaks[0]
@@ -123,23 +125,37 @@ def test_what_the_attacker_writes_counts_in_the_budget(strong: Upstream, tmp_pat
 
 
 def test_a_hunt_from_what_was_kept_keeps_its_date(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("redteam", target(strong), *FEW[:-4], "--search", "table", "--budget", 2, "--out", tmp_path / "r")
-    said(capsys, 0, *words)
-    path = tmp_path / "r" / "evaluation.json"
-    old = json.loads(path.read_text()) | {"created": "2020-01-01T00:00:00+00:00"}
-    path.write_text(json.dumps(old))
-    said(capsys, 0, *words)
-    assert read_evaluation(tmp_path / "r").created == old["created"]  # or the gate would take attacks of years ago for fresh ones
-    # another budget is another run in the same folder, and its replies are no younger for it
+    """Or the gate would take attacks of years ago for fresh ones."""
+    words = ("redteam", target(strong), *FEW[:-4], "--search", "table", "--out", tmp_path / "r", "--budget")
+    said(capsys, 0, *words, 2)
+    old = "2020-01-01T00:00:00+00:00"
+    with sqlite3.connect(tmp_path / "r" / "cache.sqlite") as kept:
+        # and one of another model, which is not this one's age
+        kept.execute("INSERT INTO replies VALUES ('another:x', json_object('made', '2010-01-01T00:00:00+00:00'))")
+        kept.execute("UPDATE replies SET reply = json_set(reply, '$.made', ?) WHERE key NOT LIKE 'another:%'", (old,))
+    kept.close()
     asked = len(strong.asked)
-    first = sqlite3.connect(tmp_path / "r" / "cache.sqlite").execute("SELECT MIN(json_extract(reply, '$.made')) FROM replies").fetchone()[0]
-    said(capsys, 0, *words[:-3], 1, *words[-2:])
-    assert len(strong.asked) == asked
-    assert read_evaluation(tmp_path / "r").created == first
+    for budget in (2, 1):  # another budget is another run in the same folder, and its replies are no younger for it
+        said(capsys, 0, *words, budget)
+        assert len(strong.asked) == asked
+        assert read_evaluation(tmp_path / "r").created == old
     (tmp_path / "r" / "cache.sqlite").unlink()
     (tmp_path / "r" / "attempts.jsonl").unlink()
-    said(capsys, 0, *words)
-    assert read_evaluation(tmp_path / "r").created > old["created"]
+    said(capsys, 0, *words, 2)
+    assert read_evaluation(tmp_path / "r").created > old
+
+
+def test_a_local_attacker_costs_nothing_on_resume(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "attempts.jsonl", "key")
+    for step, who in enumerate(("target", "attacker", "gradient")):
+        journal.add(Attempted("pair", "r", "c", step, who, "how", "d", (), "said", input_tokens=7, output_tokens=3))  # type: ignore[arg-type]
+    assert vars_of(journal.cost()) == (1, 7, 3)
+    assert vars_of(journal.cost(attacker=True)) == (2, 14, 6)
+    journal.close()
+
+
+def vars_of(spent: Spent) -> tuple[int, int, int]:
+    return spent.requests, spent.read, spent.written
 
 
 def test_a_budget_ends_in_the_control_too(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

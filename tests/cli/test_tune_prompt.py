@@ -65,9 +65,12 @@ def test_the_whole_search_resumes_ships_and_dies_with_its_charter(
     assert found["requests"] <= 110
     assert found["tokens"] <= 90
     assert found["looks"] == len(found["levels"])
+    levels = [json.loads(p.read_text()) for p in (out / "held-out").glob("*/evaluation.json")]
+    assert [e["looks"] for e in levels] == [found["looks"]] * len(levels)  # the gate may be asked about any of them
     assert found["writer"]["wordings"] == 0  # a refusal is no wording of any rule
     assert sum(found["writer"]["rejected"].values()) > 0
     system = ("eval", out / "system.yaml", *rule, "--no-guard", "--limit", 5, "--out", tmp_path / "e")
+    assert "could never PASS" in said(capsys, 64, *system, "--stop-early", 0)["error"]
     assert said(capsys, 0, *system)["measures"]
     assert json.loads((tmp_path / "e" / "evaluation.json").read_text())["identity"]["prompt"] == found["prompt"]
     examples = {m["content"] for b in upstream.asked for m in b["messages"][:-1] if m["role"] == "user"}

@@ -188,3 +188,34 @@ def test_the_script_asks_for_options_that_exist() -> None:
 def test_expressions_by_hand() -> None:
     assert expanded("${{ inputs.a || github.b }}/x", {"inputs.a": "", "github.b": "B"}) == "B/x"
     assert expanded("${{ vars.unknown }}", {}) == ""
+
+
+def test_what_the_charter_does_not_require_is_said_and_left_out(place: Place) -> None:
+    out = place.folder / "runs" / "ci"
+    for name in ("redteam", "inherited"):  # of an earlier commit, which required them
+        (out / name).mkdir(parents=True)
+        (out / name / "evaluation.json").write_text("{}")
+    code, said = run_steps(steps("action"), place.folder, place.bin, place.env())
+    assert code == 0, said
+    assert "no red-team run: the charter does not require one" in said
+    assert not any("--redteam" in words or "--inherited" in words for words in place.asked())
+    assert sum("eval" in words for words in place.asked()) == 1
+
+
+def test_what_it_requires_is_asked_and_handed_to_the_gate(place: Place) -> None:
+    env = place.env(REQUIRE='"suite", "inherited", "redteam"')
+    code, said = run_steps(steps("action", **{"eval-options": "--samples 2"}), place.folder, place.bin, env)
+    assert code == 0, said
+    (inherited,) = [words for words in place.asked() if "--suite" in words]
+    assert inherited[inherited.index("--suite") + 1] == "inherited"
+    assert "--samples" in inherited
+    assert any(words[0] == "redteam" for words in place.asked())
+
+
+@pytest.mark.parametrize(
+    ("more", "word"), [({"inherited": "yes"}, "got 'yes' for inherited"), ({"redteam": "True"}, "got 'True' for redteam")]
+)
+def test_a_word_that_is_neither_is_an_error(more: dict[str, str], word: str, place: Place) -> None:
+    code, said = run_steps(steps("action", **more), place.folder, place.bin, place.env())
+    assert code == 64
+    assert word in said

@@ -296,7 +296,7 @@ def test_margins_count_how_the_prompt_was_chosen() -> None:
     assert bounds[0] < bounds[1]
 
 
-def test_attacks_and_impact_ratios_count_it_too() -> None:
+def test_attacks_count_it_too() -> None:
     rule = GateRule(caps={"harm": 0.05, "attack": 0.05}, require=("suite", "redteam"))
     one, fought = evaluation(rows("refuse", 200, 0)), attacked(66, 0)
     bounds = [

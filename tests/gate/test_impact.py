@@ -103,6 +103,13 @@ def test_unscored_replies_count_at_their_worst_and_taught_ones_not_at_all() -> N
     assert impact.n == 18
 
 
+def test_a_prompt_chosen_among_several_must_show_more() -> None:
+    rows = replies(*[("yes", "yes")] * 14)
+    one, four = gated(rows)[1], gated(rows, looks=4)[1]
+    assert (one.outcome, four.outcome) == ("PASS", "INCONCLUSIVE")
+    assert four.lower < one.lower
+
+
 def test_replies_about_nobody_known_are_counted() -> None:
     rows = replies(*[("yes", "yes")] * 20)
     found = decide(GateRule(), CHARTER, evaluation(rows), fairness=(LENDING,))

@@ -46,16 +46,16 @@ def align(
     yes: bool = False,
 ) -> tuple[Any, Path]:
     """Runs a run file; returns (GateDecision, output folder). The same call resumes an interrupted run. `yes`: leave is given (`align_search.agree`)."""
-    changes = {"model": model, "charter": charter, "out": str(out) if out else None, "seed": seed}
     from trueline.errors import RunFileError
 
+    changes = {"model": model, "charter": charter, "out": str(out) if out else None, "seed": seed}
     run, target, digest = open_run(run_file, changes, say)
-    if yes and target.trainable:
-        raise RunFileError("--yes has no effect: this model is trained here, and nobody else is asked", remedy="leave it out")
     if not target.trainable:
         from trueline.cli.align_search import agree
 
         agree(run, run.file.stages[0], target, yes)
+    elif yes:
+        raise RunFileError("--yes has no effect: this model is trained here, and nobody else is asked", remedy="leave it out")
     return finish_run(run, target, digest)
 
 

@@ -50,7 +50,7 @@ def agree(run: Run, stage: SearchStage, target: Target, yes: bool) -> None:
     Raises `TargetError` where it is not given."""
     dev = teach_probes(run.project, stage.probes)
     tried = len(dev) * len(stage.budgets) * len(stage.few_shots) + (stage.requests or 0)
-    asked = (*itertools.islice(itertools.cycle(dev), tried), *run.suite.probes * 2)
+    asked = (*itertools.islice(itertools.cycle(dev), tried), *run.suite.probes * 2 * run.file.evaluate.samples)
     longest = run.sampling().max_tokens
     ask_leave("align", Suite(asked, ""), {**target.chat.identity(), "prompt": run.prompt}, samples=1, max_tokens=longest, yes=yes)
 

@@ -20,9 +20,8 @@ from trueline.core.chat import ChatModel, Sampling
 from trueline.core.evaluations import Evaluation
 from trueline.core.ports import Grader
 from trueline.data.contamination import contaminated, taught
-from trueline.data.evaluations import JOURNAL, read_evaluation, write_evaluation
+from trueline.data.evaluations import JOURNAL, write_evaluation
 from trueline.data.jsonl import write_json
-from trueline.errors import DataError
 from trueline.evals.journal import NO_ANSWER
 from trueline.evals.order import Early
 from trueline.evals.pacing import Limits, Pacer
@@ -125,20 +124,8 @@ def run_suite(
     finally:
         write_json(folder / RUN, {**pacer.report(), "from_cache": cached.hits})
     say(found, cached, pacer)
-    if cached.hits >= len(found.rows):
-        found = replace(found, created=made_first(folder, found))
     found = replace(found, created=min(found.created, cached.oldest or found.created))  # evidence is as old as its oldest reply
     return finished(found, folder, suite, trained_on, shown, looks)
-
-
-def made_first(folder: Path, found: Evaluation) -> str:
-    """When replies were made that all came from the cache: at the time of the evaluation that stands here, where it is of the same run."""
-    try:
-        earlier = read_evaluation(folder)
-    except DataError:
-        return found.created
-    same = (earlier.identity, earlier.suite, earlier.charter) == (found.identity, found.suite, found.charter)
-    return min(earlier.created, found.created) if same else found.created
 
 
 def finished(

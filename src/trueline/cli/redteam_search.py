@@ -43,12 +43,12 @@ def run_searches(plan: Order, text: str, out: Path | None, title: str = "redteam
     folder = out or evaluation_folder(Path("runs"), "redteam", hunted_suite(plan.requests, plan.searches), text, *told)
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    hunted, means, when = asyncio.run(_hunt(plan, target, folder, title))
-    return HuntRun(target, hunted, _written(plan, target, hunted, means, folder, time.monotonic() - began, when), folder)
+    hunted, means, oldest = asyncio.run(_hunt(plan, target, folder, title))
+    return HuntRun(target, hunted, _written(plan, target, hunted, means, folder, time.monotonic() - began, oldest), folder)
 
 
-async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[tuple[Hunted, ...], Means, tuple[bool, str]]:
-    """What was found, by what means; whether the target was asked anything, and when the oldest of its replies was made ("": not known)."""
+async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[tuple[Hunted, ...], Means, str]:
+    """What was found, by what means, and when the oldest of the target's replies was made ("": not known)."""
     from trueline.charter.digests import digest_of
     from trueline.cli.measuring import RUN
     from trueline.cli.progress import bar
@@ -81,13 +81,13 @@ async def _hunt(plan: Order, target: Opened, folder: Path, title: str) -> tuple[
     journal = Journal(folder / ATTEMPTS, key)
     if journal.fresh:
         (folder / MANIFEST).unlink(missing_ok=True)  # of an earlier run, whose attempts are gone
-    known = journal.cost()
+    known = journal.cost(attacker is not None and "url" in attacker.identity())
     plan.spent.add(known.requests, known.read, known.written)
     pacer = Pacer(plan.limits, plan.spent)
     try:
         with bar(title) as advance:
             found = await hunt(means, searches_named(plan.searches), plan.requests, journal, advance, pacer)
-            return found, means, (model.misses > 0, model.earliest())
+            return found, means, model.earliest()
     finally:
         write_json(folder / RUN, pacer.report())
         journal.close()
@@ -120,10 +120,9 @@ def _gradients(plan: Order, target: Opened) -> GradientSearch | None:
 
 
 def _written(
-    plan: Order, target: Opened, hunted: tuple[Hunted, ...], means: Means, folder: Path, seconds: float, when: tuple[bool, str]
+    plan: Order, target: Opened, hunted: tuple[Hunted, ...], means: Means, folder: Path, seconds: float, oldest: str
 ) -> Evaluation:
-    """The evaluation of a hunt; `when`: whether its target was asked, and when its oldest reply was made. What was said to the target in the end decides whether its guard was taught it; on the teach side all was."""
-    from trueline.cli.measuring import made_first
+    """The evaluation of a hunt; `oldest`: when the first of its replies was made. What was said to the target in the end decides whether its guard was taught it; on the teach side all was."""
     from trueline.data.contamination import contaminated
     from trueline.data.evaluations import write_evaluation
     from trueline.evals.redteam.hunted_evaluation import hunted_evaluation
@@ -132,10 +131,7 @@ def _written(
     said = [replace(h.request, id=f"{h.request.id}~{h.search}", messages=h.last.messages, origin="grown") for h in hunted]
     trained = [p.messages for p in said] if plan.options["side"] == "teach" else target.asked.trained_on
     found = replace(found, contaminated=contaminated(said, trained))
-    asked, oldest = when
-    if not asked:
-        found = replace(found, created=made_first(folder, found))
-    found = replace(found, created=min(found.created, oldest or found.created))
+    found = replace(found, created=min(found.created, oldest or found.created))  # evidence is as old as its oldest reply
     write_evaluation(folder, found)
     return found
 

@@ -32,6 +32,9 @@ def stopping(
         if against is not None:
             raise TargetError("--against has no effect without --stop-early", remedy="leave it out; `trueline gate` takes the baseline")
         return None
+    if asked.looks > 1:
+        what = f"--stop-early could never PASS: this prompt is one of {asked.looks} judged on held-out probes, and its bounds do not count that"
+        raise TargetError(what, remedy="leave --stop-early out")
     baseline = read_evaluation(against) if against is not None else None
     if baseline is not None and (baseline.suite != suite.digest or baseline.settings.get("samples") != samples or not baseline.complete):
         what = f"the baseline in {against} is no finished evaluation of this suite with {samples} samples"

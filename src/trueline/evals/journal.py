@@ -88,7 +88,7 @@ class Journal:
         """Keeps what the run has spent so far."""
         self.spent = spent
         if self._lines is not None:
-            self._lines.append(b'{"spent": [%d, %d, %d]}\n' % (spent.requests, spent.read, spent.written))  # once a try: no encoder
+            self._lines.append(_money(spent))
 
     def close(self) -> None:
         """Closes the file."""
@@ -101,7 +101,7 @@ class Journal:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
             if self.spent.requests:
-                write_jsonl(self.path, [{"key": self.key}, _money(self.spent)])
+                write_jsonl(self.path, [{"key": self.key}, json.loads(_money(self.spent))])
 
 
 def rows_in(path: Path) -> int:
@@ -110,8 +110,9 @@ def rows_in(path: Path) -> int:
     return max(0, raw.count(b"\n") - raw.count(b'\n{"spent": ') - 1)
 
 
-def _money(spent: Spent) -> dict[str, object]:
-    return {"spent": [spent.requests, spent.read, spent.written]}
+def _money(spent: Spent) -> bytes:
+    """The line of what was spent, written once a try and so without an encoder."""
+    return b'{"spent": [%d, %d, %d]}\n' % (spent.requests, spent.read, spent.written)
 
 
 def _found(lines: Lines) -> tuple[dict[Key, GradedReply], Spent]:

@@ -105,13 +105,7 @@ def decide(
     failed = bool(case.broken) or "FAIL" in outcomes
     open_ = bool(case.missing) or "INCONCLUSIVE" in outcomes
     outcome = _outcome(case.invalid, failed, open_)
-    chosen = (
-        ()
-        if candidate.looks <= 1
-        else (
-            f"the candidate's prompt is one of {candidate.looks} that were judged on held-out probes: each bound holds at {percent(level_of(candidate))}",
-        )
-    )
+    chosen = _chosen(candidate)
     praise = (_praise(case.findings, impacts, baseline), *(f.told for f in tolerances), *chosen)
     paired = baseline if not case.invalid else None
     return GateDecision(
@@ -199,6 +193,14 @@ def _noise(
     open_ = {f.measure for f in case.findings if f.margin is not None and f.outcome == "INCONCLUSIVE"}
     case.reasons += [f"noise: {f.told}" for f in found if f.resolved is False and f.measure in open_]
     return found
+
+
+def _chosen(candidate: Evaluation) -> tuple[str, ...]:
+    """How the prompt was chosen, where that widens the bounds."""
+    if candidate.looks <= 1:
+        return ()
+    n, level = candidate.looks, percent(level_of(candidate))
+    return (f"the candidate's prompt is one of {n} that were judged on held-out probes: each bound holds at {level}",)
 
 
 def _outcome(invalid: list[str], failed: bool, open_: bool) -> GateOutcome:

@@ -46,7 +46,7 @@ def rows_of(evaluation: Evaluation, measure: Measure, taught: frozenset[str] = f
 def level_of(candidate: Evaluation) -> float:
     """Of each one-sided bound: a prompt that was chosen among several on held-out probes may owe its figures to luck, so the 5 % are shared
     out over them (Bonferroni), as the ladder of `tune-prompt` does."""
-    return 1 - 0.05 / max(1, candidate.looks)
+    return 1 - 0.05 / candidate.looks
 
 
 def measured(

@@ -26,13 +26,14 @@ def _row(reply: ChatReply) -> dict[str, Any]:
 
 
 class CachedChat:
-    """Keeps replies in a SQLite file, keyed by (identity of the model, request). `hits` counts what was not asked, `misses` what was; `oldest`: when the
+    """Keeps replies in a SQLite file, keyed by (identity of the model, request). `hits` counts what was not asked; `oldest`: when the
     oldest reply was made that came from here (ISO; "" where none did, or none is dated).
     Raises `DataError` where the file is no cache."""
 
     def __init__(self, inner: ChatModel, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._inner, self._who, self.path, self.hits, self.misses, self.oldest = inner, digest_of(dict(inner.identity())), path, 0, 0, ""
+        self._inner, self._who, self.path = inner, digest_of(dict(inner.identity())), path
+        self.hits, self.oldest = 0, ""
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         except sqlite3.Error as e:
@@ -103,7 +104,6 @@ class CachedChat:
         if known is not None:
             self.hits += 1
             return known
-        self.misses += 1
         answer = await self._inner.reply(request)
         if not (answer.text.strip() or answer.tool_calls or answer.blocked):
             return answer
@@ -111,10 +111,12 @@ class CachedChat:
         return answer
 
     def earliest(self) -> str:
-        """When the oldest reply of all that is kept here was made (ISO); "" where none is dated."""
+        """When the oldest reply of this model was made that is kept here (ISO); "" where none is dated."""
         self._move()
         try:
-            row = self._db.execute("SELECT MIN(json_extract(reply, '$.made')) FROM replies").fetchone()
+            row = self._db.execute(
+                "SELECT MIN(json_extract(reply, '$.made')) FROM replies WHERE key >= ? AND key < ?", (f"{self._who}:", f"{self._who};")
+            ).fetchone()
         except sqlite3.DatabaseError as e:
             raise self._damaged(e) from None
         return str(row[0] or "")

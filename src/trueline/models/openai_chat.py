@@ -55,28 +55,20 @@ def _first(raw: Mapping[str, Any], part: str) -> tuple[Mapping[str, Any], Mappin
     return (choice, inner) if isinstance(choice, dict) and isinstance(inner, dict) else None
 
 
-def _likeliest(raw: Mapping[str, Any]) -> dict[str, float]:
-    """choices[0].logprobs.content[0].top_logprobs as token -> log-probability; empty where any of it is missing, is no number, or is above 0 by
-    more than rounding."""
-    found: Any = raw
-    for key in ("choices", 0, "logprobs", "content", 0, "top_logprobs"):
-        known = len(found) > key if isinstance(key, int) and isinstance(found, list) else isinstance(found, dict) and key in found
-        found = found[key] if known else None
+def _likeliest(choice: Mapping[str, Any]) -> dict[str, float] | None:
+    """Tokens that the reply may begin with -> log-probability; none where a filter stopped it or it would be empty, None where the server does
+    not say. What is no number, or above 0 by more than rounding, is left out."""
+    logs = choice.get("logprobs")
+    content = logs.get("content") if isinstance(logs, dict) else None
+    if content == [] or _finish(choice.get("finish_reason")) == "content_filter":
+        return {}
+    top = content[0].get("top_logprobs") if isinstance(content, list) and isinstance(content[0], dict) else None
     out: dict[str, float] = {}
-    for row in found if isinstance(found, list) else ():
+    for row in top if isinstance(top, list) else ():
         token, log = (row.get("token"), row.get("logprob")) if isinstance(row, dict) else (None, None)
         if isinstance(token, str) and isinstance(log, int | float) and not isinstance(log, bool) and -1e6 <= log <= ROUNDING:
             out[token] = min(float(log), 0.0)
-    return out
-
-
-def _ended(raw: Mapping[str, Any]) -> bool:
-    """Whether a reply has no first token to tell of: a filter stopped it, or it would be empty."""
-    found = _first(raw, "message")
-    if found is None:
-        return False
-    logs = found[0].get("logprobs")
-    return _finish(found[0].get("finish_reason")) == "content_filter" or (isinstance(logs, dict) and logs.get("content") == [])
+    return out or None
 
 
 class OpenAIChat:
@@ -128,24 +120,35 @@ class OpenAIChat:
             self._rewrites.append(name)
         return name is not None
 
-    async def reply(self, request: ChatRequest) -> ChatReply:
-        """One answer. Raises `ModelError`, `ModelUnavailable`; a provider's block is a reply that says `blocked`."""
+    async def _posted(self, body: Mapping[str, Any]) -> Told:
+        """Asks, in other words where the server does not take these. Raises `RequestRefused` where it takes none."""
         while True:
-            body = self._said(self._body(request))
+            said = self._said(dict(body))
             try:
-                return self._read(await self._wire.post("/chat/completions", body))
+                return await self._wire.post("/chat/completions", said)
             except RequestRefused as e:
-                if is_block(e):
-                    return ChatReply("", "content_filter", model=self._model, blocked=True)
-                if not self._learn(e, body):
+                if is_block(e) or not self._learn(e, said):
                     raise
 
-    def _read(self, told: Told) -> ChatReply:
-        raw = told.raw
+    async def reply(self, request: ChatRequest) -> ChatReply:
+        """One answer. Raises `ModelError`, `ModelUnavailable`; a provider's block is a reply that says `blocked`."""
+        try:
+            return self._read(await self._posted(self._body(request)))
+        except RequestRefused as e:
+            if is_block(e):
+                return ChatReply("", "content_filter", model=self._model, blocked=True)
+            raise
+
+    def _choice(self, raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """(choices[0], its message). Raises `Unreadable` where there is none."""
         found = _first(raw, "message")
         if found is None:
             raise Unreadable(f"{self._url} answered without choices[0].message", remedy="check that it speaks /chat/completions")
-        choice, message = found
+        return found
+
+    def _read(self, told: Told) -> ChatReply:
+        raw = told.raw
+        choice, message = self._choice(raw)
         text, inline = split_reasoning(_text(message.get("content")) or _text(message.get("refusal")))
         finish = _finish(choice.get("finish_reason"))
         return ChatReply(
@@ -164,22 +167,18 @@ class OpenAIChat:
     async def first_token(self, request: ChatRequest) -> Mapping[str, float]:
         """The twenty likeliest tokens that the reply may begin with; none where a filter stopped it or it would be empty. Raises `ModelError`
         where the server names no log-probabilities."""
-        while True:
-            body = self._said({**self._body(request), "max_tokens": 1, "logprobs": True, "top_logprobs": TOP})
-            try:
-                raw = (await self._wire.post("/chat/completions", body)).raw
-            except RequestRefused as e:
-                if is_block(e):
-                    return {}
-                if not self._learn(e, body):
-                    what, remedy = f"{self._url} takes no question for log-probabilities ({e.what})", "leave --calibration out"
-                    raise ModelError(what, remedy=remedy) from None
-                continue
-            found = _likeliest(raw)
-            if not found and not _ended(raw):
-                what = f"{self.name} names no log-probabilities (logprobs, top_logprobs), so that its confidence cannot be measured"
-                raise ModelError(what, remedy="leave --calibration out; what a model says of its own confidence is not used")
-            return found
+        try:
+            told = await self._posted({**self._body(request), "max_tokens": 1, "logprobs": True, "top_logprobs": TOP})
+        except RequestRefused as e:
+            if is_block(e):
+                return {}
+            what = f"{self._url} takes no question for log-probabilities ({e.what})"
+            raise ModelError(what, remedy="leave --calibration out") from None
+        found = _likeliest(self._choice(told.raw)[0])
+        if found is None:
+            what = f"{self.name} names no log-probabilities (logprobs, top_logprobs), so that its confidence cannot be measured"
+            raise ModelError(what, remedy="leave --calibration out; what a model says of its own confidence is not used")
+        return found
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
         """The answer in pieces; tool calls are gathered and come whole with the last piece, as do the token counts."""

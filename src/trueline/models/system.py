@@ -50,18 +50,20 @@ class SystemChat:
         async for delta in self._inner.stream(self._whole(request)):
             yield delta
 
+    def _silent(self) -> ModelError:
+        what = f"{self.name} gives no log-probabilities, so that its confidence cannot be measured"
+        return ModelError(what, remedy="measure another model; what a model says of its own confidence is not used")
+
     async def score(self, messages: Sequence[Message], options: Sequence[str]) -> tuple[float, ...]:
         """Scores behind the prompt. Raises `ModelError` where the model inside gives no log-probabilities."""
         if not isinstance(self._inner, ScoredChat):
-            what = f"{self.name} gives no log-probabilities, so that its confidence cannot be measured"
-            raise ModelError(what, remedy="measure a local model; what a model says of its own confidence is not used")
+            raise self._silent()
         return await self._inner.score(self._whole(ChatRequest(tuple(messages))).messages, options)
 
     async def first_token(self, request: ChatRequest) -> Mapping[str, float]:
         """How the reply behind the prompt would begin. Raises `ModelError` where the model inside does not say."""
         if not isinstance(self._inner, TokenChat):
-            what = f"{self.name} gives no log-probabilities, so that its confidence cannot be measured"
-            raise ModelError(what, remedy="what a model says of its own confidence is not used")
+            raise self._silent()
         return await self._inner.first_token(self._whole(request))
 
     async def close(self) -> None:

@@ -10,8 +10,7 @@ own, a window, a processor) the mask stays.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,18 +19,16 @@ import torch
 from trueline.train.distributed import size as processes
 from trueline.train.head import body_of
 from trueline.train.layout import Layout, Mask
+from trueline.train.own_attention import ERRORS, WINDOWS, attending, refuse_unknown
 
 NAME = "trueline_blocks"
 SHORT = 512  # tokens of a row below which there are too few blocks of 128 to skip any
 TIE = 0.05  # share by which blocks must be faster to be taken
-_UNKNOWN = ("softcap", "s_aux", "position_bias", "cache")
-_WINDOWS = ("sliding_window", "attention_chunk_size")
 CLOSE, SLACK = 0.05, 0.1  # relative: to the largest hidden state, and of a gradient; the two kernels round differently in 16 bits
 _HALVES = (torch.bfloat16, torch.float16)  # in float32, in which sharing is proven, the mask is the yardstick
-_ERRORS = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, ImportError)
-_tried: WeakKeyDictionary[Any, dict[int, tuple[bool, str]]] = (
-    WeakKeyDictionary()
-)  # of a model's body, by the binary digits of a row's length
+# of a model's body, by the binary digits of a row's length
+_tried: WeakKeyDictionary[Any, dict[int, tuple[bool, str]]] = WeakKeyDictionary()
+_compiled: Callable[..., Any] | None = None
 _blocks: Any = None
 
 
@@ -66,9 +63,6 @@ def _kernel(device: torch.device) -> Callable[..., Any]:
     return _compiled
 
 
-_compiled: Callable[..., Any] | None = None
-
-
 def _forward(
     module: Any,
     query: torch.Tensor,
@@ -80,8 +74,7 @@ def _forward(
     **more: Any,
 ) -> tuple[torch.Tensor, None]:
     """What transformers calls as this model's attention: (rows, heads, width, d) -> (rows, width, heads, d)."""
-    if _blocks is None or dropout or any(more.get(name) is not None for name in _UNKNOWN):
-        raise ValueError("this attention is computed with a mask")
+    refuse_unknown(_blocks is not None, dropout, more)
     out = _kernel(query.device)(
         query.contiguous(),
         key.contiguous(),
@@ -93,26 +86,16 @@ def _forward(
     return out.transpose(1, 2).contiguous(), None
 
 
-@contextmanager
-def _blocked(model: Any, blocks: Any) -> Iterator[None]:
-    from transformers import AttentionInterface
-
-    global _blocks
-    AttentionInterface.register(NAME, _forward)
-    config = model.config.get_text_config()
-    before, earlier = config._attn_implementation, _blocks
-    config._attn_implementation, _blocks = NAME, blocks
-    try:
-        yield
-    finally:
-        config._attn_implementation, _blocks = before, earlier
-
-
 def _hidden(model: Any, body: Any, layout: Layout) -> torch.Tensor:
     # the model gets a mask of one block: it must make none of its own, and nobody reads this one
     stand_in = torch.zeros((1, 1, 1, 1), dtype=next(body.parameters()).dtype, device=layout.ids.device)
-    with _blocked(model, blocks_of(layout)):
-        out = body(input_ids=layout.ids, attention_mask=stand_in, position_ids=layout.positions, use_cache=False).last_hidden_state
+    global _blocks
+    earlier, _blocks = _blocks, blocks_of(layout)
+    try:
+        with attending(model, NAME, _forward):
+            out = body(input_ids=layout.ids, attention_mask=stand_in, position_ids=layout.positions, use_cache=False).last_hidden_state
+    finally:
+        _blocks = earlier
     assert isinstance(out, torch.Tensor)
     return out
 
@@ -122,7 +105,7 @@ def block_hidden(model: Any, body: Any, layout: Layout, mask_of: Callable[[], Ma
     config, dtype = model.config.get_text_config(), next(body.parameters()).dtype
     if layout.ids.device.type != "cuda" or dtype not in _HALVES or layout.ids.shape[1] < SHORT:
         return None
-    if any(getattr(config, name, None) for name in _WINDOWS) or processes() > 1:
+    if any(getattr(config, name, None) for name in WINDOWS) or processes() > 1:
         return None  # of several processes each has other rows: one that tries alone would wait for the others
     found, size = _tried.setdefault(body, {}), layout.ids.shape[1].bit_length()
     if size not in found:
@@ -169,7 +152,7 @@ def _worth(model: Any, body: Any, layout: Layout, mask_of: Callable[[], Mask]) -
     try:
         plain, theirs, slope = _timed(masked, real, weights)
         blocks, mine, own = _timed(lambda: _hidden(model, body, layout), real, weights)
-    except _ERRORS as e:
+    except ERRORS as e:
         return False, f"attention with a mask: FlexAttention cannot be used on this model here ({type(e).__name__})"
     apart = float((mine - theirs).abs().max() / theirs.abs().max().clamp(min=1e-6))
     off = max(float((a - b).float().norm() / b.float().norm().clamp(min=1e-12)) for a, b in zip(own, slope, strict=True))

@@ -7,6 +7,7 @@ its name. `pair_logps` is the plain form, two rows a pair, which every model com
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,11 +34,11 @@ def pair_logps(
 def hidden_of(model: Any, layout: Layout) -> torch.Tensor:
     """Last hidden states of a layout, (rows, width, d)."""
     dtype = next(model.parameters()).dtype
-    body = body_of(model)
-    blocks = block_hidden(model, body, layout, lambda: mask_of(layout, model.config.get_text_config(), dtype))
+    body, masked = body_of(model), partial(mask_of, layout, model.config.get_text_config(), dtype)
+    blocks = block_hidden(model, body, layout, masked)
     if blocks is not None:
         return blocks
-    mask = mask_of(layout, model.config.get_text_config(), dtype)
+    mask = masked()
     split = split_hidden(model, body, layout, mask)
     if split is not None:
         return split

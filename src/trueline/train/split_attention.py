@@ -18,11 +18,11 @@ from weakref import WeakKeyDictionary
 import torch
 
 from trueline.train.layout import Layout, Mask
+from trueline.train.own_attention import ERRORS, WINDOWS, attending, refuse_unknown
 
 NAME = "trueline_split"
 WORTH = 3.6  # how much larger the mask must be than its pieces: below, taking rows apart costs more than it saves (measured: 2 to 3.3)
 CLOSE = 1e-4  # how far, relative to the largest hidden state, the two ways may be apart in float32
-_UNKNOWN = ("softcap", "s_aux", "position_bias", "cache")  # what this attention would have to compute and does not
 _tried: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
@@ -88,8 +88,8 @@ def _forward(
     from transformers.integrations.sdpa_attention import repeat_kv
 
     plan = _plan
-    if plan is None or dropout or any(more.get(name) is not None for name in _UNKNOWN):
-        raise ValueError("this attention is computed with a mask")
+    refuse_unknown(plan is not None, dropout, more)
+    assert plan is not None
     groups = getattr(module, "num_key_value_groups", 1)
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     windowed = attention_mask is not None and attention_mask.data_ptr() != plan.plain
@@ -102,17 +102,13 @@ def _forward(
 
 @contextmanager
 def _splitting(model: Any, layout: Layout, plain: int) -> Iterator[None]:
-    from transformers import AttentionInterface
-
     global _plan
-    AttentionInterface.register(NAME, _forward)
-    config = model.config.get_text_config()
-    before, earlier = config._attn_implementation, _plan
-    config._attn_implementation, _plan = NAME, _Plan(layout, plain)
+    earlier, _plan = _plan, _Plan(layout, plain)
     try:
-        yield
+        with attending(model, NAME, _forward):
+            yield
     finally:
-        config._attn_implementation, _plan = before, earlier
+        _plan = earlier
 
 
 def _worth(layout: Layout) -> bool:
@@ -134,7 +130,7 @@ def split_hidden(model: Any, body: Any, layout: Layout, mask: Mask) -> torch.Ten
 def _hidden(model: Any, body: Any, layout: Layout, mask: Mask) -> torch.Tensor:
     whole = mask["full_attention"].data_ptr() if isinstance(mask, dict) and "full_attention" in mask else 0
     config = model.config.get_text_config()
-    if isinstance(mask, torch.Tensor) and not any(getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")):
+    if isinstance(mask, torch.Tensor) and not any(getattr(config, name, None) for name in WINDOWS):
         whole = mask.data_ptr()
     with _splitting(model, layout, whole):
         found = body(input_ids=layout.ids, attention_mask=mask, position_ids=layout.positions, use_cache=False).last_hidden_state
@@ -147,7 +143,7 @@ def _agrees(model: Any, body: Any, layout: Layout, mask: Mask) -> bool:
     real = layout.pair >= 0
     try:
         mine = _hidden(model, body, layout, mask)[real].float()
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except ERRORS:
         return False
     theirs = body(input_ids=layout.ids, attention_mask=mask, position_ids=layout.positions, use_cache=False).last_hidden_state[real].float()
     loose = CLOSE if next(body.parameters()).dtype == torch.float32 else 0.05

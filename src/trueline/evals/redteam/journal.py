@@ -27,11 +27,11 @@ class Journal:
     def __len__(self) -> int:
         return len(self._known)
 
-    def cost(self) -> Spent:
-        """What the queries of target and attacker have cost that stand in it."""
+    def cost(self, attacker: bool = False) -> Spent:
+        """What the queries of the target have cost that stand in it, and with `attacker` those of a served one: what is asked here costs nothing."""
         out = Spent()
         for a in self._known.values():
-            if a.asked == "target" or (a.asked == "attacker" and a.input_tokens):  # a local attacker costs nothing
+            if a.asked == "target" or (attacker and a.asked == "attacker"):
                 out.add(1, a.input_tokens, a.output_tokens)
         return out
 

@@ -79,7 +79,10 @@ attack() {
   local need
   need=$(wanted redteam "${TRUELINE_REDTEAM:-auto}")
   if [ "$need" != true ]; then
-    rm -f "$out/redteam/evaluation.json" echo "no red-team run: the charter does not require one"; return 0; fi
+    rm -f "$out/redteam/evaluation.json"
+    echo "no red-team run: the charter does not require one"
+    return 0
+  fi
   target
   if [ "${TRUELINE_REDTEAM_AGREED:-false}" = true ]; then redteam_options+=(--yes); fi
   trueline redteam "$TRUELINE_TARGET" "${rule[@]}" ${probes[@]+"${probes[@]}"} ${redteam_options[@]+"${redteam_options[@]}"} --out "$out/redteam"
