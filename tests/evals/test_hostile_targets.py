@@ -118,11 +118,11 @@ def test_a_dead_host_and_a_wrong_key_end_the_run_and_keep_what_was_answered(tmp_
         assert sum(server.asked.values()) <= 8, "nobody goes on with a wrong key"
     with MoodyServer(lasts=20) as server:
         with pytest.raises(ModelUnavailable, match="HTTP 500"):
-            run(server, 60, journal=tmp_path / "j", concurrency=2)
+            run(server, 60, journal=tmp_path / "j", concurrency=2, timeout=20)  # an answer that we gave up on would be asked for again
         answered = dict(server.answered)
         assert sum(server.asked.values()) <= 20 + 5 * 12, "ten in vain one after the other are enough"
         server.lasts = None
-        found, _ = run(server, 60, journal=tmp_path / "j")
+        found, _ = run(server, 60, journal=tmp_path / "j", timeout=20)
         assert all(server.answered[q] == 1 for q in answered), "what was answered is not asked again"
     assert sum(r.result == "unscored" for r in found.rows) == 0
 
