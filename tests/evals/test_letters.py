@@ -3,7 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,17 @@ class Knows:
         pass
 
 
+def ask(url: str, act: Callable[[OpenAIChat], Coroutine[Any, Any, Any]]) -> Any:
+    async def go() -> Any:
+        model = OpenAIChat("m", url)
+        try:
+            return await act(model)
+        finally:
+            await model.close()
+
+    return asyncio.run(go())
+
+
 def test_every_option_stands_at_every_letter() -> None:
     seen = [lettered(QUESTION, t)[0].content for t in range(3)]
     assert seen[0] == f"How long?\n\nA) one day\nB) two days\nC) ten days\n\n{ASKED}"
@@ -76,7 +87,7 @@ def test_a_liking_for_a_letter_falls_out() -> None:
 
 def test_a_model_that_would_not_answer_with_a_letter_is_not_read() -> None:
     with Upstream({"*": {"text": "It is", "begins": {"It": 0.8, "A": 0.1, "B": 0.1}}}) as up:
-        assert asyncio.run(chosen(OpenAIChat("m", up.url), QUESTION)) is None
+        assert ask(up.url, lambda m: chosen(m, QUESTION)) is None
 
 
 def test_a_served_model_is_measured_behind_its_prompt_and_asked_nothing_twice(tmp_path: Path) -> None:
@@ -113,10 +124,10 @@ def test_what_is_stopped_or_empty_is_not_read(tmp_path: Path) -> None:
     empty = {"choices": [{"message": {"content": ""}, "finish_reason": "stop", "logprobs": {"content": []}}]}
     for answer in (Answer(stopped), Answer(empty), Answer({"error": {"code": "content_filter", "message": "blocked"}}, status=400)):
         with ScriptedServer([answer]) as server:
-            assert asyncio.run(chosen(OpenAIChat("m", f"{server.url}/v1"), QUESTION)) is None
+            assert ask(f"{server.url}/v1", lambda m: chosen(m, QUESTION)) is None
     refused = Answer({"error": {"message": "logprobs are not supported with this model"}}, status=400)
     with ScriptedServer([refused]) as server, pytest.raises(ModelError, match="leave --calibration out"):
-        asyncio.run(chosen(OpenAIChat("m", f"{server.url}/v1"), QUESTION))
+        ask(f"{server.url}/v1", lambda m: chosen(m, QUESTION))
 
 
 @pytest.mark.parametrize("log", [10**400, "1", True, float("nan"), 5.0])
@@ -126,7 +137,7 @@ def test_what_is_no_log_probability_is_left_out(log: object) -> None:
         "choices": [{"message": {"content": "B"}, "finish_reason": "stop", "logprobs": {"content": [{"token": "B", "top_logprobs": top}]}}]
     }
     with ScriptedServer([Answer(answer)]) as server:
-        found = asyncio.run(OpenAIChat("m", f"{server.url}/v1").first_token(ChatRequest(QUESTION.messages)))
+        found = ask(f"{server.url}/v1", lambda m: m.first_token(ChatRequest(QUESTION.messages)))
     assert found == {"B": 0.0}  # rounded above 0: a certainty
 
 

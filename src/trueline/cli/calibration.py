@@ -74,9 +74,8 @@ def _by_letters(model: TokenChat, asked: Sequence[Question], folder: Path, limit
         async def whole() -> list[tuple[float, ...] | None]:
             try:
                 return await chosen_all(PatientChat(model), asked, done, keep, advance, Pacer(limits))
-            except BaseException:
-                await model.close()  # nobody goes on with it
-                raise
+            finally:
+                await model.close()  # a suite that follows opens connections of its own loop
 
         found = asyncio.run(whole())
     read = [p for p in found if p is not None]
