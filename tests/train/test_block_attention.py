@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from tests.train.test_layout import MORE, model_of
 from tests.train.test_split_attention import layout
+from trueline.errors import TrainingError
 from trueline.train import block_attention
 from trueline.train.batching import Row
 from trueline.train.head import body_of
@@ -52,6 +55,30 @@ def test_a_processor_keeps_the_mask() -> None:
 
     assert block_attention.block_hidden(model, body_of(model), where, never) is None
     assert block_attention.attention_of(model) == ""
+
+
+def test_a_resumed_run_takes_the_kernel_that_its_start_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where, answers = layout(), [(True, "blocks"), (False, "mask"), (False, "mask")]
+    monkeypatch.setattr(block_attention, "_worth", lambda *_: answers.pop(0))
+
+    def choice(key: str) -> bool:
+        model = model_of("Llama", MORE["Llama"])
+        block_attention.keep_choices(model, tmp_path, key)
+        taken = block_attention._chosen(model, body_of(model), where, lambda: None)
+        assert block_attention._chosen(model, body_of(model), where, lambda: None) is taken  # tried once
+        assert ("blocks" if taken else "mask") in block_attention.attention_of(model)
+        return taken
+
+    assert [choice("run"), choice("run"), choice("another")] == [True, True, False]
+    assert choice("another") is False
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize("text", ["{", '{"key": "run", "choices": [[1, 2]]}', '{"key": "run", "choices": [["x", true, ""]]}'])
+def test_choices_that_cannot_be_read_are_no_traceback(tmp_path: Path, text: str) -> None:
+    (tmp_path / block_attention.FILE).write_text(text)
+    with pytest.raises(TrainingError, match="cannot be read"):
+        block_attention.keep_choices(model_of("Llama", MORE["Llama"]), tmp_path, "run")
 
 
 @GPU

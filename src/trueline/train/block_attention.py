@@ -11,23 +11,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 
+from trueline.data.jsonl import write_json
+from trueline.errors import TrainingError
+from trueline.train.checkpoint import recalled
 from trueline.train.distributed import size as processes
 from trueline.train.head import body_of
 from trueline.train.layout import Layout, Mask
 from trueline.train.own_attention import ERRORS, WINDOWS, attending, refuse_unknown
 
 NAME = "trueline_blocks"
+FILE = "attention.json"
 SHORT = 512  # tokens of a row below which there are too few blocks of 128 to skip any
 TIE = 0.05  # share by which blocks must be faster to be taken
 CLOSE, SLACK = 0.05, 0.1  # relative: to the largest hidden state, and of a gradient; the two kernels round differently in 16 bits
 _HALVES = (torch.bfloat16, torch.float16)  # in float32, in which sharing is proven, the mask is the yardstick
 # of a model's body, by the binary digits of a row's length
 _tried: WeakKeyDictionary[Any, dict[int, tuple[bool, str]]] = WeakKeyDictionary()
+# of a model's body, the run's folder and key
+_kept: WeakKeyDictionary[Any, tuple[Path, str]] = WeakKeyDictionary()
 _compiled: Callable[..., Any] | None = None
 _blocks: Any = None
 
@@ -107,10 +114,29 @@ def block_hidden(model: Any, body: Any, layout: Layout, mask_of: Callable[[], Ma
         return None
     if any(getattr(config, name, None) for name in WINDOWS) or processes() > 1:
         return None  # of several processes each has other rows: one that tries alone would wait for the others
+    return _hidden(model, body, layout) if _chosen(model, body, layout, mask_of) else None
+
+
+def keep_choices(model: Any, folder: Path, key: str) -> None:
+    """From now on what is chosen for `model` is written to the run's folder; what an earlier start of the run `key` chose is chosen again, whatever
+    the clock says. Raises `TrainingError` where the file cannot be read."""
+    body, known = body_of(model), recalled(folder / FILE, key, "choices") or {"choices": []}
+    try:
+        _tried[body] = {int(size): (bool(blocks), str(why)) for size, blocks, why in known["choices"]}
+    except (TypeError, ValueError) as e:
+        what = f"these choices of attention cannot be read ({type(e).__name__})"
+        raise TrainingError(what, remedy="remove the file to choose again", file=folder / FILE) from None
+    _kept[body] = (folder, key)
+
+
+def _chosen(model: Any, body: Any, layout: Layout, mask_of: Callable[[], Mask]) -> bool:
     found, size = _tried.setdefault(body, {}), layout.ids.shape[1].bit_length()
     if size not in found:
         found[size] = _worth(model, body, layout, mask_of)
-    return _hidden(model, body, layout) if found[size][0] else None
+        if body in _kept:
+            folder, key = _kept[body]
+            write_json(folder / FILE, {"key": key, "choices": [[size, *choice] for size, choice in sorted(found.items())]})
+    return found[size][0]
 
 
 def attention_of(model: Any) -> str:

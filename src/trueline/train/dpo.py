@@ -21,7 +21,7 @@ from trueline.data.jsonl import write_json
 from trueline.engine.loading import LocalModel
 from trueline.errors import RunFileError, TrainingError
 from trueline.train.batching import Row, batches, make_row
-from trueline.train.block_attention import attention_of
+from trueline.train.block_attention import attention_of, keep_choices
 from trueline.train.checkpoint import load_checkpoint
 from trueline.train.distributed import from_main, share_of
 from trueline.train.loop import LoopSettings, Progress, StepLoss, run_loop
@@ -199,10 +199,11 @@ def run_dpo(
         raise TrainingError(f"none of {len(pairs)} pairs fits {settings.max_tokens} tokens", remedy="raise max_tokens")
     scale = _Scale(relative(data.weights, local.device), _margins(objective, data, local.device))
     pad_id = local.tokenizer.pad_token_id or 0
-    shared = from_main(lambda: _form(local, data, settings, folder))
-    form = shared_logps if shared else pair_logps
     precision = resolve(settings.precision, local.device)
     key = digest_of(["dpo", local.digest, data.keys, data.weights, data.margins, vars_of(settings), precision])
+    keep_choices(local.model, folder, key)
+    shared = from_main(lambda: _form(local, data, settings, folder))
+    form = shared_logps if shared else pair_logps
     reference, told = None, named(local) if objective.reference else f"none, {settings.loss} has no reference"
     plan = [b for epoch in range(settings.epochs) for b in batches(data.lengths(), settings.batch_tokens, settings.seed, epoch)]
     with placed(local, precision, shard) as place:

@@ -20,6 +20,7 @@ from trueline.engine.loading import LocalModel
 from trueline.errors import RunFileError, TrainingError
 from trueline.train.accumulate import in_parts, split
 from trueline.train.batching import Row, batches
+from trueline.train.block_attention import keep_choices
 from trueline.train.checkpoint import load_checkpoint
 from trueline.train.distributed import from_main, main_first, share_of
 from trueline.train.keeping.first_tokens import FirstTokens, first_tokens
@@ -198,6 +199,7 @@ def run_sft(
     _check_parts(work)
     known = [e.digest() for e in (*examples, *safety)]
     inputs = digest_of(["sft", local.digest, known, vars_of(settings), precision])
+    keep_choices(local.model, folder, inputs)
     choice = from_main(lambda: _choose(work, precision, folder, inputs))
     key = digest_of([inputs, choice.packed])
     state = load_checkpoint(folder, key)

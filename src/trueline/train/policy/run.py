@@ -21,7 +21,7 @@ from trueline.charter.turns import Message
 from trueline.core.ports import Reward
 from trueline.engine.loading import LocalModel
 from trueline.errors import RunFileError, TrainingError
-from trueline.train.block_attention import attention_of
+from trueline.train.block_attention import attention_of, keep_choices
 from trueline.train.checkpoint import load_checkpoint
 from trueline.train.distributed import begin_alike, check_alike, from_main, main, wait
 from trueline.train.gradients import released
@@ -87,6 +87,7 @@ def run_policy(
     told = [asked.ids, measured.ids, list(identity), reward.identity(), asdict(settings), held_out_reward is not None, precision]
     key = digest_of(["policy", local.digest, told, None if critic is None else critic.digest])
     folder.mkdir(parents=True, exist_ok=True)
+    keep_choices(local.model, folder, key)
     with ExitStack() as stack:
         master = stack.enter_context(computing_in(local.model, precision))
         begin_alike(master.weights.values())
