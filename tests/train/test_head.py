@@ -19,7 +19,18 @@ def plain(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None,
     return torch.log_softmax(z, dim=1).gather(1, targets[:, None])[:, 0]
 
 
-@pytest.mark.parametrize("keep", [0, 2**28])
+def test_of_logits_that_are_too_many_whole_chunks_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 of 23 rows fit, so the first chunk of 7 outlives the forward pass, in one piece."""
+    monkeypatch.setattr(head, "KEEP", 10 * 400)
+    monkeypatch.setattr(head, "CHUNK", 100 * 7)
+    shapes: list[tuple[int, ...]] = []
+    hidden, weight = torch.randn(23, 16, requires_grad=True), torch.randn(100, 16)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: (shapes.append(tuple(t.shape)), t)[1], lambda t: t):
+        head.picked_logps(hidden, weight, None, torch.zeros(23, dtype=torch.long), Form(True))
+    assert [s for s in shapes if s[-1] == 100] == [(7, 100)]
+
+
+@pytest.mark.parametrize("keep", [0, 10 * 400, 2**28])
 @pytest.mark.parametrize("form", [Form(True), Form(True, 0.3), Form(True, 1.0, 2.0)])
 def test_equals_the_plain_form_in_value_and_gradient(form: Form, keep: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(head, "KEEP", keep)

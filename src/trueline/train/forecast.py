@@ -19,7 +19,7 @@ import torch
 
 from trueline.engine.four_bit import is_four_bit, numbers_in
 from trueline.train.gradients import LARGE
-from trueline.train.head import CHUNK, KEEP
+from trueline.train.head import chunk_of, kept_rows
 from trueline.train.planned import Shape, Work
 from trueline.train.precision import computing_in
 
@@ -143,8 +143,7 @@ def _logits(work: Work, shape: Shape) -> float:
     if not work.vocabulary:
         return 0.0
     head = work.local.model.get_output_embeddings().weight
-    size = float(shape.counted * len(head) * head.element_size())
-    return size if size <= KEEP else 0.0
+    return float(kept_rows(shape.counted, head) * len(head) * head.element_size())
 
 
 def _saved(work: Work, batch: Sequence[int]) -> list[int]:
@@ -191,9 +190,9 @@ def _passing(work: Work, shape: Shape) -> float:
     """Bytes that come and go while a batch is computed: float32 logits of a chunk and their exponentials."""
     if not work.vocabulary:
         return 0.0
-    vocabulary = len(work.local.model.get_output_embeddings().weight)
-    chunk = 4.0 * min(shape.counted * vocabulary, max(CHUNK, vocabulary))
-    return 2 * chunk if work.precision != "float32" or not _logits(work, shape) else chunk
+    head = work.local.model.get_output_embeddings().weight
+    chunk = 4.0 * min(shape.counted, chunk_of(head)) * len(head)
+    return 2 * chunk if work.precision != "float32" or kept_rows(shape.counted, head) < shape.counted else chunk
 
 
 def _low(work: Work) -> float:

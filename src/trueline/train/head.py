@@ -1,7 +1,7 @@
 """Log-probabilities of chosen tokens without the vocabulary's worth of memory.
 
 Only positions that count are projected, a chunk at a time, and nothing of the width of the vocabulary outlives its chunk but the
-logits themselves, in the dtype of the weights (and not even they where they are large: then the backward pass projects again). The
+logits themselves, in the dtype of the weights (of the first chunks, up to `KEEP` bytes: those of the others are computed twice). The
 plain form (project everything, to float32, log-softmax, gather) keeps about five arrays of positions x vocabulary instead of one.
 """
 
@@ -17,7 +17,7 @@ from torch.nn.functional import linear
 from trueline.train.gradients import add_product
 
 CHUNK = 2**25  # logits at once: 128 MiB in float32
-KEEP = 2**29  # bytes of logits kept from forward to backward; above, they are computed twice
+KEEP = 2**29  # bytes of logits kept from forward to backward
 BLOCK = 8  # rows whose exponentials are summed at once: what lies between stays in the cache
 CLOSE = 1e-3  # how far, relative to the largest logit, our head may be from the model's own in float32
 
@@ -49,6 +49,17 @@ def _norms(z: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.logsumexp(part, dim=1) for part in torch.split(z, BLOCK)])
 
 
+def chunk_of(weight: torch.Tensor) -> int:
+    """Rows that are projected at once."""
+    return max(1, CHUNK // len(weight))
+
+
+def kept_rows(n: int, weight: torch.Tensor) -> int:
+    """Of how many of `n` rows the logits outlive the forward pass: whole chunks, up to `KEEP` bytes."""
+    most = KEEP // (len(weight) * weight.element_size())
+    return n if n <= most else most - most % chunk_of(weight)
+
+
 class _Picked(torch.autograd.Function):
     """log softmax(logits)[target] for every row, (n,) float32."""
 
@@ -56,15 +67,15 @@ class _Picked(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor, form: Form, chunk: int
     ) -> torch.Tensor:
-        n, vocabulary = len(hidden), len(weight)
+        n = len(hidden)
         norms = torch.empty(n, device=hidden.device)
         picked = torch.empty(n, device=hidden.device)
         # a capped logit is cheap to make again; keeping it would cost a second array
-        keeps = form.cap is None and n * vocabulary * weight.element_size() <= KEEP
+        keep = kept_rows(n, weight) if form.cap is None else 0
         kept: list[torch.Tensor] = []
         for start in range(0, n, chunk):
             part = slice(start, start + chunk)
-            if keeps:
+            if start < keep:
                 kept.append(linear(hidden[part], weight, bias))
                 z = kept[-1].float() if form.scale == 1.0 else kept[-1].float() * form.scale
             else:
@@ -87,7 +98,7 @@ class _Picked(torch.autograd.Function):
         for at, start in enumerate(range(0, len(hidden), ctx.chunk)):
             part = slice(start, start + ctx.chunk)
             g, t = grad[part, None].float(), targets[part, None]
-            if kept:
+            if at < len(kept):
                 z = kept[at].float() if form.scale == 1.0 else kept[at].float() * form.scale
             else:
                 z = _logits(hidden[part], weight, bias, form)
@@ -111,8 +122,7 @@ class _Picked(torch.autograd.Function):
 def picked_logps(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor, form: Form) -> torch.Tensor:
     """Log-probabilities (nats) of `targets` (n,) from hidden states (n, width) and the output layer's weight (vocabulary, width)
     and bias: (n,) float32."""
-    chunk = max(1, CHUNK // len(weight))
-    out = _Picked.apply(hidden, weight, bias, targets, form, chunk)  # type: ignore[no-untyped-call]
+    out = _Picked.apply(hidden, weight, bias, targets, form, chunk_of(weight))  # type: ignore[no-untyped-call]
     assert isinstance(out, torch.Tensor)
     return out
 
