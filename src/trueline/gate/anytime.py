@@ -24,6 +24,7 @@ from trueline.charter.schema import GateRule
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.core.findings import StopFinding, percent
 from trueline.core.records import GateOutcome
+from trueline.gate.changes import change
 from trueline.gate.judged import GraderError, judged, known_error
 
 Against = Literal["cap", "margin"]
@@ -145,8 +146,7 @@ class StopRule:
     def _change(self, r: GradedReply) -> tuple[float, float]:
         assert self._before is not None
         then = self._before[r.probe, r.sample]
-        worst = float(r.result != "pass") - float(then.result == "fail")
-        best = float(r.result == "fail") - float(then.result != "pass")
+        worst, best = change(r, then)
         strength = self._errors.error.strength if self._errors.error else 1.0
         return worst * strength / self._errors.of(r, then)[2], best
 

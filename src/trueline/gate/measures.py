@@ -1,6 +1,7 @@
 """One measure: its failure rate against the cap, its paired worsening against the margin, each with reasons that say where.
 
-Unscored replies are taken at their worst: as failures where safety must be shown, as passes where failure must be shown.
+Unscored replies are taken at their worst: as failures where safety must be shown, as passes where failure must be shown; one that is the
+same on both sides is no change (`gate.changes`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from trueline.core.decisions import MeasureFinding
 from trueline.core.evaluations import Evaluation, GradedReply
 from trueline.core.findings import ClauseFinding, GateMeasure, percent
 from trueline.core.records import GateOutcome
+from trueline.gate.changes import change
 from trueline.gate.clauses import clause_findings, flipped_words, worst_words
 from trueline.gate.flips import flipped
 from trueline.gate.judged import GraderError, behind, grader_error, stretched
@@ -122,9 +124,7 @@ def against_margin(found: Measured, rule: GateRule, ours: list[GradedReply], the
     before = {(r.probe, r.sample): r for r in theirs}
     pairs = [(r, before[r.probe, r.sample]) for r in ours]
     families = [r.cluster for r in ours]
-    # worst case for what must be shown: an unscored reply of the candidate failed, one of the baseline passed
-    worst = [float(a.result != "pass") - float(b.result == "fail") for a, b in pairs]
-    best = [float(a.result == "fail") - float(b.result != "pass") for a, b in pairs]
+    worst, best = map(list, zip(*(change(a, b) for a, b in pairs), strict=True))
     high, low = paired_bounds(worst, families, level), paired_bounds(best, families, level)
     upper = stretched(high.upper, worst, pairs, found.error, level)
     f = replace(
