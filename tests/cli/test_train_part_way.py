@@ -46,9 +46,7 @@ def weights(model: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(("method", "more"), [("sft", []), ("dpo", []), ("kto", []), ("dpo", ["--lora", "2"])])
-def test_what_is_saved_lies_between(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str, more: list[str]
-) -> None:
+def test_what_is_saved_lies_between(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str, more: list[str]) -> None:
     whole = trained(folder, tmp_path / "whole", capsys, method, *more)
     part = trained(folder, tmp_path / "part", capsys, method, "--part-way", "0.25", *more)
     assert "part_way" not in whole
