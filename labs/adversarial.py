@@ -3,9 +3,9 @@
 MODEL is one that `trueline align` made from bundled:harbor. In order, each by the command that a user would give:
 
 1. Hunt on requests of the teach side: the search `random-suffix`, and every attack of the families that may be taught which breaks something. What succeeds
-   becomes preference rows, each broken reply behind one other attack too, beside answerable questions in the same disguises and ordinary pairs.
-   `HELD_OUT` never enters.
-2. One round of DPO on those rows, with the chosen reply's own likelihood in the loss.
+   becomes preference rows, each broken reply behind one other attack too, beside ordinary pairs. `HELD_OUT` never enters; neither do, unless
+   asked for, the answerable questions in the same disguises: they taught the model to answer whatever is disguised.
+2. One round of DPO on those rows, with the chosen reply's own likelihood in the loss, of which a part of the way is kept (`--part-way`).
 3. Before and after: attacks of families that were taught and of those that were not, on requests of the test side, and near misses in the same disguises.
 4. Evaluate both on the suite, and gate the new one against the old.
 5. The system with its guard: the same attacks on every layer.
@@ -79,7 +79,8 @@ def lessons(out: Path, given: argparse.Namespace, found: dict[str, Any]) -> Path
         found[name] = told(out, name, [*words, *more, "--preferences", str(out / f"{name}.jsonl"), "--out", str(out / f"{name}.run")])
     path = out / "pairs.jsonl"
     if not path.exists():
-        write_jsonl(path, [row for name in hunts for _, row in read_jsonl(out / f"{name}.jsonl")])
+        rows = [row for name in hunts for _, row in read_jsonl(out / f"{name}.jsonl")]
+        write_jsonl(path, [row for row in rows if given.counterparts or not row["source"].endswith(":counterpart")])
     return path
 
 
@@ -91,8 +92,10 @@ def main() -> None:
     parser.add_argument("--system", help="a system.yaml over it, for the attribution to layers")
     parser.add_argument("--taught", type=int, default=550, help="requests of the teach side that suffixes are hunted on")
     parser.add_argument("--carried", type=int, default=200, help="requests of the teach side that are asked in every disguise")
-    parser.add_argument("--ordinary", type=int, default=500, help="ordinary pairs")
-    parser.add_argument("--lr", default="1e-4", help="of the round")
+    parser.add_argument("--ordinary", type=int, default=1500, help="ordinary pairs")
+    parser.add_argument("--counterparts", action="store_true", help="teach answerable questions in the same disguises too")
+    parser.add_argument("--lr", default="5e-5", help="of the round")
+    parser.add_argument("--part-way", default="0.25", help="share of the way from the aligned model to the trained one; 1: all of it")
     parser.add_argument("--tested", type=int, default=32, help="requests of the test side")
     parser.add_argument("--near", type=int, default=24, help="near misses of the test side")
     given = parser.parse_args()
@@ -103,7 +106,8 @@ def main() -> None:
     found["before"] = measured(out, "before", given.aligned, given, *SAMPLING)
     pairs = lessons(out, given, found)
     words = ["train", "dpo", "--model", given.aligned, "--data", str(pairs), "--out", str(out / "round")]
-    found["round"] = told(out, "round", [*words, "--lr", given.lr, "--epochs", "1", "--sft-weight", "0.5"])
+    part = [] if float(given.part_way) == 1 else ["--part-way", given.part_way]
+    found["round"] = told(out, "round", [*words, "--lr", given.lr, "--epochs", "1", "--sft-weight", "0.5", *part])
     hardened = str(out / "round" / "model")
     found["after"] = measured(out, "after", hardened, given, *SAMPLING)
     for name, model in (("eval-before", given.aligned), ("eval-after", hardened)):

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from trueline.cli.train_preflight import preflight, preflight_options
-from trueline.cli.train_stage import LOOP, Finite, finished, given, opened, printed, put, shared
+from trueline.cli.train_stage import LOOP, Finite, averaged, finished, given, opened, printed, put, shared
 
 PAIRED = ("beta", "label_smoothing", "gamma", "margin_weight", "sft_weight")
 UNPAIRED = ("beta", "desirable_weight", "undesirable_weight")
@@ -44,7 +44,7 @@ def loss_options(names: tuple[str, ...], losses: str) -> Callable[[Callable[...,
     PAIRED,
     "dpo (default), dpo_norm, ipo, ipo_norm, hinge, robust, exo, nca, bco, sppo, apo_zero, apo_down, discopop, simpo, cpo or orpo.",
 )
-@shared("held_out", "lora", "four_bit", "precision", "seed", "shard")
+@shared("held_out", "lora", "four_bit", "precision", "seed", "shard", "part_way")
 @preflight_options(noise=True)
 @printed
 def dpo_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def dpo_command(model: str | None, data: Path | None, out: Path, **o: Any) -> di
 @click.command(name="kto", help="Kahneman-Tversky optimisation on single replies that people liked or did not.")
 @shared("model", "data", "out", "epochs", "lr", "batch_tokens", "max_tokens", lr="2e-4")
 @loss_options(UNPAIRED, "kto (default) or apo_zero_unpaired.")
-@shared("lora", "four_bit", "precision", "seed", "shard")
+@shared("lora", "four_bit", "precision", "seed", "shard", "part_way")
 @preflight_options(noise=True)
 @printed
 def kto_command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
@@ -88,6 +88,7 @@ def train_dpo(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str,
     accuracy, earlier = {"accuracy_before": preference_accuracy(local, test)} if o["held_out"] else {}, Earlier.of(out)
     with bar(settings.loss) as advance:
         report = run_dpo(trained, train, settings, out, earlier.watching(advance), shard=o["shard"])
+    seen |= averaged(local, trained, o["part_way"])
     if o["held_out"]:
         accuracy["accuracy_after"] = preference_accuracy(trained, test)
     return finished(local, trained, o, out, report, earlier, **_told(report), **seen, **accuracy)
@@ -113,6 +114,7 @@ def train_kto(model: str, data: Path, out: Path, o: dict[str, Any]) -> dict[str,
     earlier = Earlier.of(out)
     with bar(settings.loss) as advance:
         report = run_kto(trained, rows, settings, out, earlier.watching(advance), shard=o["shard"])
+    seen |= averaged(local, trained, o["part_way"])
     return finished(local, trained, o, out, report, earlier, **_told(report), **seen)
 
 

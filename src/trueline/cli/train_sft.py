@@ -10,7 +10,7 @@ import click
 from trueline.cli.keeping import NAMES as KEEPING
 from trueline.cli.keeping import Keeper, keeping_options
 from trueline.cli.train_preflight import preflight, preflight_options
-from trueline.cli.train_stage import LOOP, finished, given, opened, printed, shared
+from trueline.cli.train_stage import LOOP, averaged, finished, given, opened, printed, shared
 
 SFT = ("turns", "packing", "accumulate")
 
@@ -30,7 +30,7 @@ SFT = ("turns", "packing", "accumulate")
     help="Several conversations in one row, none of which sees another: off (the same bits on every run), on, or auto (the faster one, timed once).",
 )
 @click.option("--accumulate", type=click.IntRange(2), help="Compute every step in so many parts: the same step in less memory.")
-@shared("lora", "four_bit", "precision", "seed", "shard")
+@shared("lora", "four_bit", "precision", "seed", "shard", "part_way")
 @keeping_options
 @preflight_options(noise=False)
 @printed
@@ -59,4 +59,5 @@ def sft_command(model: str | None, data: Path | None, out: Path, **o: Any) -> di
     told |= {"turns": report.turns} if report.turns else {}
     if settings.packing != "off":
         told["packing"] = f"{'packed' if report.packing.packed else 'unpacked'}: {report.packing.why}"
-    return finished(local, trained, o, out, report, earlier, **told, **keeper.after(trained))
+    told |= keeper.after(trained)
+    return finished(local, trained, o, out, report, earlier, **told, **averaged(local, trained, o["part_way"]))

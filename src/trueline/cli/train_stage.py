@@ -56,6 +56,11 @@ SHARED: dict[str, Any] = {
     "shard": click.option(
         "--shard", is_flag=True, help="Under torchrun: every process keeps a part of the weights and of the optimiser, not all of them."
     ),
+    "part_way": click.option(
+        "--part-way",
+        type=Finite(0, 1, min_open=True, max_open=True),
+        help="Save weights so large a share of the way from the model as given to the trained one (docs/keeping.md; default: all of it).",
+    ),
     "seed": click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of order and batches."),
 }
 
@@ -131,6 +136,16 @@ def opened(model: str, lora: int | None, four_bit: bool = False) -> tuple[Any, A
     local = load_local(model, four_bit=four_bit)
     check_finite(local.model, local.path)
     return local, put_on(local, LoraSettings(lora, 2 * lora)) if lora else local
+
+
+def averaged(local: Any, trained: Any, share: float | None) -> dict[str, str]:
+    """Moves the trained weights back to `share` of the way from those of `local` (None: leaves them); what is told of it. After the training and
+    its mitigations, before anything is measured on what will be saved."""
+    if share is None:
+        return {}
+    from trueline.train.keeping.part_way import go_part_way
+
+    return {"part_way": go_part_way(local, trained, share)}
 
 
 def plain(options: dict[str, Any]) -> dict[str, Any]:
