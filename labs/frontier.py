@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from labs.overoptimisation import NS, best_of, interval
-from labs.rlhf import compare, reward_model, supervised
+from labs.rlhf import compare, reward_model, settings_of, supervised
 from labs.world import World, compared, exact, open_world, replies
 from trueline.algos.stats.overoptimisation import best_of_n_kl
 from trueline.charter.probes import Probe
@@ -30,9 +30,8 @@ from trueline.engine.loading import LocalModel
 from trueline.train.dpo import DpoSettings, run_dpo
 from trueline.train.policy.evidence import reply_kl
 from trueline.train.policy.likelihood import by_reply, laid_out, picked
-from trueline.train.policy.rollout import ask, roll_out
+from trueline.train.policy.rollout import Rollout, ask, roll_out
 from trueline.train.policy.run import run_policy
-from trueline.train.policy.settings import PolicySettings
 from trueline.train.reward import score
 from trueline.train.reward_causal import CausalMembers
 from trueline.train.reward_model import RewardModel
@@ -42,13 +41,17 @@ BETAS = {"dpo": (0.03, 0.1, 0.3, 1.0), "grpo": (0.1, 0.3, 1.0), "ppo": (0.02, 0.
 TESTED, MEASURED, DRAWS = 400, 128, 32  # probes of the reward, of the KL, replies a prompt for best-of-n
 
 
+def under(model: LocalModel, rollout: Rollout) -> torch.Tensor:
+    """Log-probabilities of a rollout's replies under `model` at temperature 1, (replies, longest) nats, without a gradient."""
+    layout = laid_out(rollout.groups, 1, model.tokenizer.pad_token_id or 0, model.device)
+    with torch.no_grad():
+        return by_reply(picked(model.model, layout, 1, 1.0), rollout.groups)[0]
+
+
 def kl_of(local: LocalModel, start: LocalModel, world: World, probes: list[Probe]) -> float:
     """Nats a reply, of replies that `local` draws at temperature 1."""
     rollout = roll_out(local, ask(local, [world.asked(p) for p in probes], 48), range(len(probes)), 1, 48, 1.0, 0, "frontier")
-    layout = laid_out(rollout.groups, 1, local.tokenizer.pad_token_id or 0, local.device)
-    with torch.no_grad():
-        own, reference = (by_reply(picked(m.model, layout, 1, 1.0), rollout.groups)[0] for m in (local, start))
-    return float(reply_kl(own, reference, rollout.keep).mean())
+    return float(reply_kl(under(local, rollout), under(start, rollout), rollout.keep).mean())
 
 
 def trained(
@@ -59,16 +62,11 @@ def trained(
     if method == "dpo":
         run_dpo(local, pairs, DpoSettings(beta=beta, epochs=3, lr=2e-4, batch_tokens=2048, seed=seed, precision="float32"), out)
         return local
-    grouped = method != "ppo"
-    settings = PolicySettings(
-        method, steps=20, prompts=8 if grouped else 64, samples=8 if grouped else 1, max_new_tokens=48, lr=5e-5 if grouped else 3e-5,
-        epochs=1 if grouped else 2, minibatches=1 if grouped else 2, value_lr=None if grouped else 1e-4, kl_budget=None,
-        replies_a_row=8 if grouped else 1, options={"kl_weight": beta}, seed=seed, precision="float32",
-    )  # fmt: skip
+    settings = settings_of(method, 20, seed, kl_budget=None, options={"kl_weight": beta})
     members = reward.members
     assert isinstance(members, CausalMembers)
     term = Composed([Term("reward model", RewardModelTerm(reward))])
-    critic = None if grouped else members.models[0]
+    critic = members.models[0] if method == "ppo" else None
     run_policy(local, [world.asked(p) for p in world.teach], term, settings, out, critic=critic, identity=["frontier"])
     return local
 

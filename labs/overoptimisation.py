@@ -1,35 +1,39 @@
-"""Best-of-n against reward models of several kinds and data sizes: `python -m labs.overoptimisation --out DIR [--sizes 25 75 0] [--seeds 0 1 2]`.
+"""Best-of-n against reward models of several kinds and sizes: `python -m labs.overoptimisation --out DIR [--sizes 25 75 0] [--layers 0 1 3] [--seeds 0 1 2]`.
 
 As in Gao et al. (2210.10760), but with an exact reward: a supervised model's replies to prompts of the test side, many a prompt; of n of them
 the one is taken that a proxy likes best. Told for every proxy: exact and proxy reward over sqrt(KL), KL = log n - (n - 1) / n, the fitted
 law d (alpha - beta d), where it turns, and what the largest n gains with its interval over families. Proxies: a causal reward model, three of
-them by their mean, their worst and mean less deviation, and a model of features of the text; of `sizes` comparisons (0: all).
+them by their mean, their worst and mean less deviation, of the supervised model's first `layers` layers (0: all); with all layers also a model of
+features of the text; each of `sizes` comparisons (0: all). What is in DIR is not made again. By RL: `labs.overoptimisation_rl`.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from labs.rlhf import EPOCHS, RATE, compare, supervised
 from labs.world import World, exact, open_world, replies
-from trueline.algos.losses.ensemble import combine, standardised
 from trueline.algos.stats.overoptimisation import best_of_n_kl, fitted_law
+from trueline.charter.digests import digest_of
 from trueline.charter.probes import Probe
 from trueline.cli.align_data import thinned
 from trueline.core.records import Preference
 from trueline.data.jsonl import read_jsonl, write_json, write_jsonl
 from trueline.engine.loading import LocalModel
 from trueline.train.judged import of_pairs
-from trueline.train.reward_causal import RewardSettings, train_causal
+from trueline.train.reward_causal import CausalMembers, RewardSettings, train_causal
+from trueline.train.reward_model import Conversation, RewardModel, Scale
 from trueline.train.reward_text import TextSettings, train_text
 
 PROMPTS, REPLIES, MEMBERS = 120, 64, 3
@@ -60,20 +64,51 @@ def best_of(proxy: Array, values: Array, n: int) -> Array:
     return np.asarray(np.take_along_axis(values, order, axis=1) @ weights)
 
 
-def proxies(
-    start: LocalModel, world: World, pairs: list[Preference], asked: list[tuple[Probe, str]], seed: int, out: Path
-) -> dict[str, Array]:
-    """Proxy -> (asked,) scores; the causal members are trained once for all their combinations."""
-    rows = of_pairs(pairs)
+def cut(local: LocalModel, layers: int) -> LocalModel:
+    """The model's first `layers` layers under its last norm, 0 for all of them: the body of a smaller reward model."""
+    if not layers:
+        return local
+    model = copy.deepcopy(local.model)
+    model.model.layers = model.model.layers[:layers]
+    model.config.num_hidden_layers = layers
+    return replace(local, model=model, digest=digest_of([local.digest, "first layers", layers]))
+
+
+def proxy(start: LocalModel, pairs: list[Preference], size: int, layers: int, seed: int, out: Path) -> RewardModel:
+    """Three causal reward models of `size` of the comparisons (0: all) on `layers` layers; they differ in the head's seed and the order."""
     settings = RewardSettings(epochs=EPOCHS, lr=RATE, batch_tokens=2048, precision="float32", members=MEMBERS, seed=seed, calibration=0.0)
-    causal = train_causal(start, rows, settings, out)[0]
-    conversations = [(world.asked(p), text) for p, text in asked]
-    own = torch.tensor(causal.members.rewards(conversations))
-    taught = torch.tensor(causal.members.rewards([(r.prompt, reply) for r in rows for reply in r.replies]))
-    even = standardised(own, taught.mean(dim=1), taught.std(dim=1, correction=0))
-    found = {"one": own[0].numpy(), **{name: combine(*way)(even).numpy() for name, way in WAYS.items()}}
-    text = train_text(rows, TextSettings(seed=seed))[0]
-    return {**found, "text": np.asarray(text.members.rewards(conversations)[0])}
+    folder = out / (f"proxy-{size}-{seed}" + (f"-{layers}-layers" if layers else ""))
+    return train_causal(cut(start, layers), of_pairs(some(pairs, size, seed)), settings, folder)[0]
+
+
+def some(pairs: list[Preference], size: int, seed: int) -> list[Preference]:
+    """`size` of them, all for 0."""
+    return thinned(pairs, size, seed) if size else pairs
+
+
+def combined(causal: RewardModel) -> dict[str, RewardModel]:
+    """Proxy -> reward model, of the members trained once: the first alone, and all of them by each way to combine them."""
+    members, scale = causal.members, causal.scale
+    assert isinstance(members, CausalMembers)
+    one = replace(causal, members=CausalMembers(members.models[:1]), scale=Scale(scale.centres[:1], scale.scales[:1]))
+    ways = {name: replace(causal, scale=replace(scale, combine=how, penalty=penalty)) for name, (how, penalty) in WAYS.items()}
+    return {"one": one, **ways}
+
+
+def scored(causal: RewardModel, pairs: list[Preference] | None, seed: int, conversations: list[Conversation]) -> dict[str, Array]:
+    """Proxy -> (conversations,) scores; `pairs`: what a model of the text's features learns from, None for no such proxy."""
+    own = causal.members.rewards(conversations)
+    found = {name: m.scale.combined(own[: len(m.scale.centres)]) for name, m in combined(causal).items()}
+    if pairs is not None:
+        text = train_text(of_pairs(pairs), TextSettings(seed=seed))[0]
+        found["text"] = np.asarray(text.members.rewards(conversations)[0])
+    return found
+
+
+def ordered(proxy: Array, gold: Array) -> float:
+    """Share of the pairs of a right and a wrong reply to one prompt that the proxy orders as the oracle does; (prompts, replies)."""
+    above = [(p[g == 1][:, None] > p[g == 0][None]).ravel() for p, g in zip(proxy, gold, strict=True)]
+    return float(np.concatenate(above).mean())
 
 
 def interval(values: Array, families: Sequence[str]) -> dict[str, float]:
@@ -94,6 +129,7 @@ def curve(proxy: Array, gold: Array, families: Sequence[str]) -> dict[str, Any]:
     gains = [float((g - golds[0]).mean()) for g in golds]
     law = fitted_law("best_of_n", [k**0.5 for k in kl], gains)
     return {
+        "ordered": ordered(proxy, gold),
         "gold": gains,
         "liked": [float((x - likes[0]).mean()) for x in likes],
         "law": None if law is None else {"alpha": law.alpha, "beta": law.beta, "r2": law.r2, "peak": law.peak},
@@ -114,6 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="of labs.rlhf, or a new one")
     parser.add_argument("--sizes", type=int, nargs="+", default=[25, 75, 0])
+    parser.add_argument("--layers", type=int, nargs="+", default=[0, 1, 3])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -123,17 +160,20 @@ def main() -> None:
     probes, texts = drawn(start, world, given.out)
     once = {(p, t): n for n, (p, t) in enumerate(dict.fromkeys((i, t) for i, row in enumerate(texts) for t in row))}
     at = np.array([[once[i, t] for t in row] for i, row in enumerate(texts)])
-    asked = [(probes[i], t) for i, t in once]
-    gold = np.array([exact(p, t) for p, t in asked])[at]
-    told: list[dict[str, Any]] = []
-    for size in given.sizes:
-        for seed in given.seeds:
-            some = pairs if not size else thinned(pairs, size, seed)
-            scores = proxies(start, world, some, asked, seed, given.out / f"proxy-{size}-{seed}")
-            for name, values in scores.items():
-                told.append({"proxy": name, "pairs": len(some), "seed": seed, **curve(values[at], gold, [p.family for p in probes])})
-                print(name, len(some), seed, told_of(told[-1]), flush=True)
-            write_json(given.out / "overoptimisation.json", {"ns": list(NS), "start": float(gold.mean()), "runs": told})
+    asked = [(world.asked(probes[i]), t) for i, t in once]
+    gold = np.array([exact(probes[i], t) for i, t in once])[at]
+    path = given.out / "overoptimisation.json"
+    told: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
+    for layers, size, seed in product(given.layers, given.sizes, given.seeds):
+        mine = some(pairs, size, seed)
+        cell = {"layers": layers or start.model.config.num_hidden_layers, "pairs": len(mine), "seed": seed}
+        if any(cell.items() <= row.items() for row in told):
+            continue
+        scores = scored(proxy(start, pairs, size, layers, seed, given.out), None if layers else mine, seed, asked)
+        for name, values in scores.items():
+            told.append({"proxy": name, **cell, **curve(values[at], gold, [p.family for p in probes])})
+            print(name, cell, told_of(told[-1]), flush=True)
+        write_json(path, {"ns": list(NS), "start": float(gold.mean()), "runs": told})
     print(json.dumps({"start": float(gold.mean()), "runs": len(told)}))
 
 

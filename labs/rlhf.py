@@ -75,6 +75,17 @@ def reward_model(start: LocalModel, world: World, pairs: list[Preference], out: 
     return model, {"trained_on": len(train), "accuracy_by_the_oracle": float(np.mean(by_oracle)), **held_out_report(test, scores)}
 
 
+def settings_of(method: str, steps: int, seed: int, **more: Any) -> PolicySettings:
+    """Of a rollout of 64 replies: ppo with one to a prompt and two passes, else eight to a prompt and one."""
+    grouped = method != "ppo"
+    usual: dict[str, Any] = {
+        "prompts": 8 if grouped else 64, "samples": 8 if grouped else 1, "max_new_tokens": 48, "lr": 5e-5 if grouped else 3e-5,
+        "epochs": 1 if grouped else 2, "minibatches": 1 if grouped else 2, "value_lr": None if grouped else 1e-4,
+        "replies_a_row": 8 if grouped else 1, "precision": "float32",
+    }  # fmt: skip
+    return PolicySettings(method, steps=steps, seed=seed, **{**usual, **more})
+
+
 def trained(
     method: str, start: LocalModel, world: World, reward: RewardModel, seed: int, out: Path, steps: int, budget: float | None
 ) -> tuple[LocalModel, dict[str, Any]]:
@@ -83,12 +94,7 @@ def trained(
     probes = list(world.teach)
     generator(0, "lab held out").shuffle(probes)
     held, families = probes[:HELD_OUT], {p.family for p in probes[:HELD_OUT]}
-    grouped = method != "ppo"
-    settings = PolicySettings(
-        method, steps=steps, prompts=8 if grouped else 64, samples=8 if grouped else 1, max_new_tokens=48, lr=5e-5 if grouped else 3e-5,
-        epochs=1 if grouped else 2, minibatches=1 if grouped else 2, value_lr=None if grouped else 1e-4, kl_budget=budget, measure_every=5,
-        replies_a_row=8 if grouped else 1, options={"kl_weight": 0.3}, seed=seed, precision="float32",
-    )  # fmt: skip
+    settings = settings_of(method, steps, seed, kl_budget=budget, measure_every=5, options={"kl_weight": 0.3})
     members = reward.members
     assert isinstance(members, CausalMembers)
     report = run_policy(
@@ -99,7 +105,7 @@ def trained(
         out / f"{method}-{seed}",
         held_out=[world.asked(p) for p in held],
         held_out_reward=ExactReward(world, held),
-        critic=None if grouped else members.models[0],
+        critic=members.models[0] if method == "ppo" else None,
         identity=[method],
         progress=lambda done, of, value: print(f"{method} {seed}: {done}/{of} {value:.3f}", flush=True),
     )
