@@ -162,8 +162,9 @@ def main() -> None:
     at = np.array([[once[i, t] for t in row] for i, row in enumerate(texts)])
     asked = [(world.asked(probes[i]), t) for i, t in once]
     gold = np.array([exact(probes[i], t) for i, t in once])[at]
-    path = given.out / "overoptimisation.json"
-    told: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
+    path, key = given.out / "overoptimisation.json", digest_of([start.digest, [p.to_dict() for p in pairs], texts, EPOCHS, RATE, MEMBERS])
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    told: list[dict[str, Any]] = earlier["runs"] if earlier.get("key") == key else []  # of other data: made again
     for layers, size, seed in product(given.layers, given.sizes, given.seeds):
         mine = some(pairs, size, seed)
         cell = {"layers": layers or start.model.config.num_hidden_layers, "pairs": len(mine), "seed": seed}
@@ -173,7 +174,7 @@ def main() -> None:
         for name, values in scores.items():
             told.append({"proxy": name, **cell, **curve(values[at], gold, [p.family for p in probes])})
             print(name, cell, told_of(told[-1]), flush=True)
-        write_json(path, {"ns": list(NS), "start": float(gold.mean()), "runs": told})
+        write_json(path, {"key": key, "ns": list(NS), "start": float(gold.mean()), "runs": told})
     print(json.dumps({"start": float(gold.mean()), "runs": len(told)}))
 
 

@@ -27,6 +27,7 @@ from labs.overoptimisation import WAYS, Array, combined, interval, proxy
 from labs.rlhf import compare, settings_of, supervised
 from labs.world import ExactReward, World, open_world
 from trueline.algos.stats.overoptimisation import Measurement, StopSettings, fitted_law, judged
+from trueline.charter.digests import digest_of
 from trueline.charter.probes import Probe
 from trueline.cli.align_data import thinned
 from trueline.core.clock import generator
@@ -139,7 +140,8 @@ def told_of(history: Sequence[Measurement], families: Sequence[str]) -> dict[str
 
 def run_cell(cell: Cell, start: LocalModel, world: World, pairs: list[Preference], out: Path, how: How) -> Any:
     """What is told of a run, from its folder where it is there."""
-    tested, folder = thinned(world.test, how.tested, 2), out / "rl" / "-".join(map(str, astuple(how))) / cell.name
+    tested, data = thinned(world.test, how.tested, 2), digest_of([start.digest, [p.to_dict() for p in pairs]])
+    folder = out / "rl" / "-".join(map(str, (data[:8], *astuple(how)))) / cell.name
     if not (folder / "found.json").exists():
         model = combined(proxy(start, pairs, cell.size, cell.layers, cell.seed, out))[cell.proxy]
         history = trained(cell, start, world, model, tested, folder, how)

@@ -14,7 +14,7 @@ from trueline.gate.changes import change
 from trueline.gate.decide import decide
 
 DARK = rows("refuse", 1, 0, unscored=1)[0]
-FAILED, PASSED = (replace(DARK, result=r, reply=r) for r in ("fail", "pass"))
+FAILED, PASSED = (replace(DARK, result=r) for r in ("fail", "pass"))
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,8 @@ def test_the_same_words_are_no_change_whatever_they_are_worth() -> None:
 def test_what_is_not_the_same_is_taken_at_its_worst(other: dict[str, Any]) -> None:
     odd = replace(DARK, **other)
     assert change(odd, DARK) == change(DARK, odd) == (1, -1)
+    hunted = replace(DARK, probe=f"{DARK.probe}~best-of-n")
+    assert change(hunted, hunted) == (1, -1), "a search may have asked each side something else"
     if "reply" in other and not other["reply"].strip():
         assert change(odd, odd) == (1, -1), "nothing was said: an answer that never came"
 

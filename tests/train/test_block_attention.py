@@ -74,7 +74,15 @@ def test_a_resumed_run_takes_the_kernel_that_its_start_took(tmp_path: Path, monk
     assert len(answers) == 1
 
 
-@pytest.mark.parametrize("text", ["{", '{"key": "run", "choices": [[1, 2]]}', '{"key": "run", "choices": [["x", true, ""]]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"key": "run", "choices": [[1, 2]]}',
+        '{"key": "run", "choices": [["x", true, ""]]}',
+        '{"key": "run", "choices": [[Infinity, true, ""]]}',
+    ],
+)
 def test_choices_that_cannot_be_read_are_no_traceback(tmp_path: Path, text: str) -> None:
     (tmp_path / block_attention.FILE).write_text(text)
     with pytest.raises(TrainingError, match="cannot be read"):

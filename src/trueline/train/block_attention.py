@@ -123,7 +123,7 @@ def keep_choices(model: Any, folder: Path, key: str) -> None:
     body, known = body_of(model), recalled(folder / FILE, key, "choices") or {"choices": []}
     try:
         _tried[body] = {int(size): (bool(blocks), str(why)) for size, blocks, why in known["choices"]}
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, OverflowError) as e:
         what = f"these choices of attention cannot be read ({type(e).__name__})"
         raise TrainingError(what, remedy="remove the file to choose again", file=folder / FILE) from None
     _kept[body] = (folder, key)

@@ -19,7 +19,7 @@ import torch
 
 from trueline.engine.four_bit import is_four_bit, numbers_in
 from trueline.train.gradients import LARGE
-from trueline.train.head import chunk_of, kept_rows
+from trueline.train.head import chunk_of, form_of, kept_rows
 from trueline.train.planned import Shape, Work
 from trueline.train.precision import computing_in
 
@@ -140,7 +140,7 @@ class _Kept:
 
 def _logits(work: Work, shape: Shape) -> float:
     """Bytes of the logits that the head keeps for the backward pass (`train.head`)."""
-    if not work.vocabulary:
+    if not work.vocabulary or form_of(work.local.model).cap is not None:
         return 0.0
     head = work.local.model.get_output_embeddings().weight
     return float(kept_rows(shape.counted, head) * len(head) * head.element_size())
@@ -345,7 +345,7 @@ def forecast(work: Work) -> Forecast:
     held, free = held_and_free(device)
     with computing_in(work.local.model, work.precision):
         kept = _kept(work)
-    above, phase, largest = peak(work, kept)
+        above, phase, largest = peak(work, kept)
     memory = Memory(above, held + above, free, largest.tokens, phase, where)
     if memory.full():
         return Forecast(memory, None)

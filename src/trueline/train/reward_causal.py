@@ -197,15 +197,15 @@ def train_member(
     if mean_weight <= 0:
         raise TrainingError(f"all {len(weights)} weights are 0, so nothing is learnt", remedy="give a row a weight above 0")
     precision = resolve(settings.precision, local.device)
-    inputs = ["reward", local.digest, data.key(), vars_of(settings), precision]
-    keep_choices(local.model, folder, digest_of(inputs))
+    inputs = ["reward", local.digest, data.key(), vars_of(settings)]
+    keep_choices(local.model, folder, digest_of([*inputs, precision]))
     shared, why = from_main(lambda: can_share_rewards(local, data, settings))
     free = torch.nn.Parameter(torch.linspace(-1, 0, levels - 1, device=local.device)) if levels > 1 else None
     if free is not None:
         local.model.register_parameter(THRESHOLDS, free)  # so that loop and checkpoint know it
     sizes = [(len(g[0].prompt) + sum(len(r.completion) for r in g)) if shared else sum(map(len, g)) for g in data.groups]
     plan = [b for epoch in range(settings.epochs) for b in batches(sizes, settings.batch_tokens, settings.seed, epoch)]
-    key = digest_of([*inputs, shared])
+    key = digest_of([*inputs, shared, precision])
     with placed(local, precision, shard) as place:
         state, step_loss = load_checkpoint(folder, key), _step_loss(place, data, settings, shared, mean_weight)
         metrics = run_loop(place.local.model, plan, step_loss, LoopSettings(settings.lr), folder, key, state, progress, place.master)
