@@ -81,6 +81,11 @@ def proxy(start: LocalModel, pairs: list[Preference], size: int, layers: int, se
     return train_causal(cut(start, layers), of_pairs(some(pairs, size, seed)), settings, folder)[0]
 
 
+def key_of(start: LocalModel, pairs: list[Preference], *more: Any) -> str:
+    """What figures of a folder hang on: of another model or other comparisons none is taken."""
+    return digest_of([start.digest, [p.to_dict() for p in pairs], *more])
+
+
 def some(pairs: list[Preference], size: int, seed: int) -> list[Preference]:
     """`size` of them, all for 0."""
     return thinned(pairs, size, seed) if size else pairs
@@ -162,7 +167,7 @@ def main() -> None:
     at = np.array([[once[i, t] for t in row] for i, row in enumerate(texts)])
     asked = [(world.asked(probes[i]), t) for i, t in once]
     gold = np.array([exact(probes[i], t) for i, t in once])[at]
-    path, key = given.out / "overoptimisation.json", digest_of([start.digest, [p.to_dict() for p in pairs], texts, EPOCHS, RATE, MEMBERS])
+    path, key = given.out / "overoptimisation.json", key_of(start, pairs, texts, EPOCHS, RATE, MEMBERS)
     earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     told: list[dict[str, Any]] = earlier["runs"] if earlier.get("key") == key else []  # of other data: made again
     for layers, size, seed in product(given.layers, given.sizes, given.seeds):

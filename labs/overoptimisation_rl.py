@@ -23,17 +23,17 @@ from typing import Any
 import numpy as np
 
 from labs.frontier import under
-from labs.overoptimisation import WAYS, Array, combined, interval, proxy
+from labs.overoptimisation import WAYS, Array, combined, interval, key_of, proxy
 from labs.rlhf import compare, settings_of, supervised
 from labs.world import ExactReward, World, open_world
 from trueline.algos.stats.overoptimisation import Measurement, StopSettings, fitted_law, judged
-from trueline.charter.digests import digest_of
 from trueline.charter.probes import Probe
 from trueline.cli.align_data import thinned
 from trueline.core.clock import generator
 from trueline.core.records import Preference
 from trueline.data.jsonl import write_json
 from trueline.engine.loading import LocalModel
+from trueline.errors import RunFileError
 from trueline.train.policy.evidence import HeldOut, Record, measure
 from trueline.train.policy.rollout import ask
 from trueline.train.policy.run import run_policy
@@ -67,6 +67,11 @@ class How:
     rate: float
     tested: int
 
+    @property
+    def looks(self) -> int:
+        """The one before the run among them."""
+        return 1 + -(-self.steps // self.every)
+
 
 def grid(sizes: Sequence[int], layers: Sequence[int], ensemble: int, seeds: Sequence[int]) -> list[Cell]:
     """All runs, seed by seed: what is cut off is the last seed."""
@@ -80,7 +85,7 @@ def trained(cell: Cell, start: LocalModel, world: World, model: RewardModel, tes
     reward = Composed([Term("reward model", RewardModelTerm(model))])
     prompts = ask(local, [world.asked(p) for p in tested], TOKENS)
     assert not prompts.too_long
-    held = HeldOut(prompts, ExactReward(world, tested), 1 + -(-how.steps // how.every), None)
+    held = HeldOut(prompts, ExactReward(world, tested), how.looks, None)
     out.mkdir(parents=True, exist_ok=True)
     record = Record(out, held, how.steps)
 
@@ -140,7 +145,7 @@ def told_of(history: Sequence[Measurement], families: Sequence[str]) -> dict[str
 
 def run_cell(cell: Cell, start: LocalModel, world: World, pairs: list[Preference], out: Path, how: How) -> Any:
     """What is told of a run, from its folder where it is there."""
-    tested, data = thinned(world.test, how.tested, 2), digest_of([start.digest, [p.to_dict() for p in pairs]])
+    tested, data = thinned(world.test, how.tested, 2), key_of(start, pairs)
     folder = out / "rl" / "-".join(map(str, (data[:8], *astuple(how)))) / cell.name
     if not (folder / "found.json").exists():
         model = combined(proxy(start, pairs, cell.size, cell.layers, cell.seed, out))[cell.proxy]
@@ -164,6 +169,10 @@ def main() -> None:
     parser.add_argument("--tested", type=int, default=256, help="probes of a look")
     given = parser.parse_args()
     how = How(given.steps, given.every, given.rate, given.tested)
+    try:
+        StopSettings(how.looks)
+    except RunFileError as e:  # now, and not when a run has been made
+        parser.error(f"{e.what}: raise --steps or lower --every")
     given.out.mkdir(parents=True, exist_ok=True)
     start = supervised(given.out, 150)
     world = open_world(start)

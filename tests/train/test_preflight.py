@@ -3,11 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from tests.train.test_layout import MORE, model_of
 from trueline.algos.stats.length_balance import length_balance
 from trueline.algos.text.overlap import near_copies, word_grams
 from trueline.charter.probes import Expectation, Probe
@@ -221,3 +223,13 @@ def test_a_machine_that_is_too_small_is_told(folder: Path, capsys: pytest.Captur
     assert "overlap with suites: not checked" in said[0]
     assert "warning: more than 90 % of what is free" in said[1]
     assert "time:" not in said[1]
+
+
+@pytest.mark.parametrize(("name", "kept"), [("Llama", 30), ("Gemma2", 0)])
+def test_the_forecast_counts_the_logits_that_the_head_keeps(name: str, kept: int) -> None:
+    """All 30 rows, of a head that caps its logits none: it makes them again."""
+    model = model_of(name, MORE[name])
+    work: Any = SimpleNamespace(vocabulary=True, precision="float32", local=SimpleNamespace(model=model))
+    row = 4.0 * len(model.get_output_embeddings().weight)
+    assert forecasting._logits(work, Shape(1, 40, 30)) == kept * row
+    assert forecasting._passing(work, Shape(1, 40, 30)) == (1 if kept else 2) * 30 * row

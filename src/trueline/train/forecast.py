@@ -143,7 +143,12 @@ def _logits(work: Work, shape: Shape) -> float:
     if not work.vocabulary or form_of(work.local.model).cap is not None:
         return 0.0
     head = work.local.model.get_output_embeddings().weight
-    return float(kept_rows(shape.counted, head) * len(head) * head.element_size())
+    return float(kept_rows(shape.counted, head) * _row(head))
+
+
+def _row(head: torch.Tensor) -> float:
+    """Bytes of a row of logits."""
+    return float(len(head) * head.element_size())
 
 
 def _saved(work: Work, batch: Sequence[int]) -> list[int]:
@@ -192,7 +197,7 @@ def _passing(work: Work, shape: Shape) -> float:
         return 0.0
     head = work.local.model.get_output_embeddings().weight
     chunk = 4.0 * min(shape.counted, chunk_of(head)) * len(head)
-    return 2 * chunk if work.precision != "float32" or kept_rows(shape.counted, head) < shape.counted else chunk
+    return 2 * chunk if work.precision != "float32" or _logits(work, shape) < shape.counted * _row(head) else chunk
 
 
 def _low(work: Work) -> float:

@@ -16,12 +16,6 @@ from trueline.engine.loading import LocalModel, load_local
 from trueline.errors import RunFileError, TrainingError
 
 
-def check_share(share: float | None) -> None:
-    """Raises `RunFileError` where the share is no part: at 1 nothing is averaged, at 0 nothing is learnt."""
-    if share is not None and not 0 < share < 1:
-        raise RunFileError(f"part_way must lie between 0 and 1, got {share}", remedy="give for instance 0.5")
-
-
 def _adapters(model: Any) -> Iterator[Any]:
     """The B of every adapter."""
     for module in model.modules():
@@ -32,9 +26,10 @@ def _adapters(model: Any) -> Iterator[Any]:
 @torch.no_grad()
 def go_part_way(local: LocalModel, trained: LocalModel, share: float) -> str:
     """Moves the weights of `trained` in place to `share` of the way from those that `local` had when it was loaded; one line for a person.
-    `trained` is `local` itself, or its adapters. Raises `RunFileError` as `check_share`, and `TrainingError` where the folder of `local`
-    no longer holds what was trained from."""
-    check_share(share)
+    `trained` is `local` itself, or its adapters. Raises `RunFileError` for a share that is no part (at 1 nothing is
+    averaged, at 0 nothing is learnt), and `TrainingError` where the folder of `local` no longer holds what was trained from."""
+    if not 0 < share < 1:
+        raise RunFileError(f"part_way must lie between 0 and 1, got {share}", remedy="give for instance 0.5")
     told = f"{share:g} of the way from the model as given to the trained one"
     ups = list(_adapters(trained.model))
     if ups:
