@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from labs import overoptimisation_rl as lab
-from labs.overoptimisation import combined, cut, ordered, proxy, scored
+from labs.overoptimisation import combined, cut, key_of, ordered, proxy, scored
 from labs.world import World
 from trueline.algos.stats.overoptimisation import Measurement
 from trueline.cli.project import open_project
@@ -143,5 +143,10 @@ def test_a_run_goes_on_where_it_was_cut_off_and_is_not_made_again(
     assert lab.run_cell(cell, start, world, pairs, tmp_path / "cut", HOW) == whole
     assert not list(tmp_path.glob("*/rl/**/checkpoint.pt"))
     assert json.loads(next(tmp_path.glob("cut/rl/*/*/found.json")).read_text())["proxy"] == "three, worst"
-    with pytest.raises(TypeError, match="not callable"):  # other comparisons: nothing of the folder is theirs, so it is measured
-        lab.run_cell(cell, start, world, pairs[:-1], tmp_path / "cut", HOW)
+    assert next(tmp_path.glob("cut/rl/*")).name.startswith(key_of(start, pairs)[:8])
+
+
+def test_figures_of_another_model_or_of_other_comparisons_are_not_taken(start: LocalModel, pairs: list[Preference]) -> None:
+    keys = [key_of(start, pairs), key_of(start, pairs[:-1]), key_of(cut(start, 1), pairs), key_of(start, pairs, 3)]
+    assert len({k[:8] for k in keys}) == 4
+    assert key_of(start, list(pairs)) == keys[0]
