@@ -7,7 +7,8 @@ MODEL is one that `trueline align` made from bundled:harbor. In order, each by t
    asked for, the answerable questions in the same disguises: they taught the model to answer whatever is disguised.
 2. One round of DPO on those rows, with the chosen reply's own likelihood in the loss, of which a part of the way is kept (`--part-way`).
 3. Before and after: attacks of families that were taught and of those that were not, on requests of the test side, and near misses in the same disguises.
-4. Evaluate both on the suite, and gate the new one against the old.
+4. Evaluate both on the suite, widened by the further probes of `recipes.harbor.further` so that the gate has families enough to bound a
+   worsening (`--shipped-alone`: on the shipped probes as they are), and gate the new one against the old.
 5. The system with its guard: the same attacks on every layer.
 
 A step whose result is in DIR is not made again. `adversarial.json` holds all figures.
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from labs.world import PROMPT_TOKENS
+from recipes.harbor import further
+from recipes.harbor.publish import FOLDER
 from trueline.cli.main import run
 from trueline.data.jsonl import read_jsonl, write_json, write_jsonl
 from trueline.evals.redteam import ATTACKS
@@ -84,6 +87,23 @@ def lessons(out: Path, given: argparse.Namespace, found: dict[str, Any]) -> Path
     return path
 
 
+def suite(out: Path, alone: bool) -> list[str]:
+    """The words that name the probes of the evaluations and the gate: DIR/probes.jsonl, the shipped and the further ones, or none where the
+    shipped are asked `alone`. `SystemExit` where DIR holds an evaluation on other probes."""
+    path = out / "probes.jsonl"
+    both = (FOLDER / "probes.jsonl").read_text(encoding="utf-8") + further.rows(further.probes())
+    there = path.read_text(encoding="utf-8") if path.exists() else ""
+    if (out / "eval-before.json").exists() and there != ("" if alone else both):
+        raise SystemExit(
+            f"{out} holds an evaluation on other probes than it is now asked for; give another --out, or remove eval-* and gate.json"
+        )
+    if alone:
+        path.unlink(missing_ok=True)
+        return []
+    path.write_text(both, encoding="utf-8")
+    return ["--probes", str(path)]
+
+
 def main() -> None:
     """Runs what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,9 +118,11 @@ def main() -> None:
     parser.add_argument("--part-way", default="0.25", help="share of the way from the aligned model to the trained one; 1: all of it")
     parser.add_argument("--tested", type=int, default=32, help="requests of the test side")
     parser.add_argument("--near", type=int, default=24, help="near misses of the test side")
+    parser.add_argument("--shipped-alone", action="store_true", help="evaluate on the shipped probes, without recipes.harbor.further")
     given = parser.parse_args()
     out: Path = given.out
     out.mkdir(parents=True, exist_ok=True)
+    asked = suite(out, given.shipped_alone)
 
     found: dict[str, Any] = {"conditions": {k: str(v) for k, v in vars(given).items()}}
     found["before"] = measured(out, "before", given.aligned, given, *SAMPLING)
@@ -111,8 +133,8 @@ def main() -> None:
     hardened = str(out / "round" / "model")
     found["after"] = measured(out, "after", hardened, given, *SAMPLING)
     for name, model in (("eval-before", given.aligned), ("eval-after", hardened)):
-        found[name] = told(out, name, ["eval", model, "-c", CHARTER, *SAMPLING, "--out", str(out / f"{name}.run")])
-    words = ["gate", str(out / "eval-after.run"), "--against", str(out / "eval-before.run"), "--charter", CHARTER]
+        found[name] = told(out, name, ["eval", model, "-c", CHARTER, *asked, *SAMPLING, "--out", str(out / f"{name}.run")])
+    words = ["gate", str(out / "eval-after.run"), "--against", str(out / "eval-before.run"), "--charter", CHARTER, *asked]
     found["gate"] = told(out, "gate", words)
     if given.system:
         found["guarded"] = measured(out, "guarded", given.system, given)

@@ -177,7 +177,8 @@ def _clause(e: speech.Exchange) -> str:
     )
 
 
-def _probe(e: speech.Exchange, side: Side) -> Probe:
+def probe_of(e: speech.Exchange, side: Side) -> Probe:
+    """The exchange as a row of `probes.jsonl`, with the exact checks of its kind and clause."""
     clause = _clause(e)
     kind: Any = e.kind if e.kind != "knowledge" or clause in KNOWN else "in_scope"
     family = f"{side_family(e, side)}"
@@ -244,7 +245,7 @@ def probes() -> list[Probe]:
                         for p in people
                     ]
                 for g in group:
-                    p = _probe(g, side)
+                    p = probe_of(g, side)
                     if p.id not in out:
                         out[p.id] = p
                         found, idle = found + 1, 0

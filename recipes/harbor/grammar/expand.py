@@ -67,12 +67,17 @@ def _held_out() -> dict[str, tuple[frozenset[str], ...]]:
     return {w: tuple(bags) for w, bags in found.items()}
 
 
+def alike(mine: frozenset[str], bag: frozenset[str]) -> bool:
+    """Whether a phrase shares half of its content words (of both together) with a family, or says all of it."""
+    return len(mine & bag) >= NEAREST * len(mine | bag) or (len(bag) > 1 and bag <= mine)
+
+
 def too_near(phrase: str) -> bool:
-    """Whether the phrase shares half of its content words (of both together) with a family that only tests, or says all of it."""
+    """Whether the phrase is `alike` to a family that only tests."""
     mine = content(phrase)
     held = _held_out()
     bags = {bag for word in mine for bag in held.get(word, ())}
-    return any(len(mine & bag) >= NEAREST * len(mine | bag) or (len(bag) > 1 and bag <= mine) for bag in bags)
+    return any(alike(mine, bag) for bag in bags)
 
 
 def _kept(make: Callable[[], str]) -> str:
