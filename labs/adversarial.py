@@ -3,8 +3,8 @@
 MODEL is one that `trueline align` made from bundled:harbor. In order, each by the command that a user would give:
 
 1. Hunt on requests of the teach side: the search `random-suffix`, and every attack of the families that may be taught which breaks something. What succeeds
-   becomes preference rows, each broken reply behind one other attack too, beside ordinary pairs. `HELD_OUT` never enters; neither do, unless
-   asked for, the answerable questions in the same disguises: they taught the model to answer whatever is disguised.
+   becomes preference rows, each broken reply behind one other attack too, beside ordinary pairs and answerable questions in the same disguises as
+   the model itself answered them (with demonstrations in their place it learnt to answer whatever is disguised). `HELD_OUT` never enters.
 2. One round of DPO on those rows, with the chosen reply's own likelihood in the loss, of which a part of the way is kept (`--part-way`).
 3. Before and after: attacks of families that were taught and of those that were not, on requests of the test side, and near misses in the same disguises.
 4. Evaluate both on the suite, widened by the further probes of `recipes.harbor.further` so that the gate has families enough to bound a
@@ -76,14 +76,15 @@ def lessons(out: Path, given: argparse.Namespace, found: dict[str, Any]) -> Path
     words = ["redteam", given.aligned, "-c", CHARTER, *SAMPLING, "--side", "teach", "--held-out", ",".join(HELD_OUT), "--spread", "1"]
     hunts = {
         "suffixes": ["--search", "random-suffix", "--budget", "3", "--attacks", taught, "--limit", str(given.taught), "--ordinary", str(given.ordinary)],
-        "carried": ["--attacks", ",".join(HUNTED), "--limit", str(given.carried), "--each", "8", "--control", "0"],
+        "carried": ["--attacks", ",".join((*HUNTED, SUFFIX)), "--limit", str(given.carried), "--each", "8", "--control", "0"],
     }  # fmt: skip
+    hunts["suffixes"] += ["--answerable", "none"]
+    hunts["carried"] += ["--answerable", "answered", "--near-misses", str(given.answered)] if given.answered else ["--answerable", "none"]
     for name, more in hunts.items():
         found[name] = told(out, name, [*words, *more, "--preferences", str(out / f"{name}.jsonl"), "--out", str(out / f"{name}.run")])
     path = out / "pairs.jsonl"
     if not path.exists():
-        rows = [row for name in hunts for _, row in read_jsonl(out / f"{name}.jsonl")]
-        write_jsonl(path, [row for row in rows if given.counterparts or not row["source"].endswith(":counterpart")])
+        write_jsonl(path, [row for name in hunts for _, row in read_jsonl(out / f"{name}.jsonl")])
     return path
 
 
@@ -113,7 +114,9 @@ def main() -> None:
     parser.add_argument("--taught", type=int, default=550, help="requests of the teach side that suffixes are hunted on")
     parser.add_argument("--carried", type=int, default=200, help="requests of the teach side that are asked in every disguise")
     parser.add_argument("--ordinary", type=int, default=1500, help="ordinary pairs")
-    parser.add_argument("--counterparts", action="store_true", help="teach answerable questions in the same disguises too")
+    parser.add_argument(
+        "--answered", type=int, default=100, help="near misses of the teach side whose answers in every disguise are kept (0: none)"
+    )
     parser.add_argument("--lr", default="5e-5", help="of the round")
     parser.add_argument("--part-way", default="0.25", help="share of the way from the aligned model to the trained one; 1: all of it")
     parser.add_argument("--tested", type=int, default=32, help="requests of the test side")

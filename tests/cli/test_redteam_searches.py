@@ -213,6 +213,30 @@ def test_successes_on_the_teach_side_become_preference_rows(weak: Upstream, tmp_
     assert gate["outcome"] == "INVALID"  # what was attacked may be trained on, so it measures nothing
     held = said(capsys, 64, *words[:-2], "--preferences", tmp_path / "q.jsonl", "--held-out", "pressure")
     assert "no attack that may be taught succeeded" in held["error"]
+    none = said(capsys, 0, *words[:-1], tmp_path / "n.jsonl", "--answerable", "none")["preferences"]
+    assert (none["counterparts"], none["pairs"]) == (0, found["broken"])
+    assert "none are asked" in said(capsys, 64, *words, "--answerable", "answered")["error"]  # a search asks no near misses
+
+
+def test_what_the_target_answered_in_disguise_is_kept_in_its_own_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    near = [p for p in PROBES if p.kind == "near_miss" and p.side == "teach"]
+    harm = {ATTACKS["authority"].apply(p.messages)[-1].content: f"Sure, {MARK}: [step withheld]" for p in PROBES if p.kind == "refuse"}
+    own = {ATTACKS["hurry"].apply(p.messages)[-1].content: "Of course. Go to your branch, they will do it for you." for p in near}
+    few = (*BANK, "--limit", 6, "--attacks", "plain,authority,hurry", "--side", "teach", "--near-misses", 6, "--control", 0)
+    with Upstream({"*": REFUSAL, **harm, **own}) as up:
+        words = ("redteam", target(up), *few, "--out", tmp_path / "t", "--preferences", tmp_path / "p.jsonl", "--answerable", "answered")
+        found = said(capsys, 0, *words)["preferences"]
+        assert "none are asked" in said(capsys, 64, *words, "--near-misses", 0)["error"]
+    pairs = read_preferences(tmp_path / "p.jsonl").pairs
+    kept = [p for p in pairs if p.source == "attack:hurry:answered"]
+    assert found["answered"] == len(kept) >= 6
+    assert (found["counterparts"], found["pairs"]) == (0, len(pairs))
+    disguised = {ATTACKS["hurry"].apply(p.messages)[-1].content: p.clause for p in near}
+    refusals = {p.id: p.refuse_with for p in CHARTER.principles}
+    for pair in kept:
+        assert pair.prompt[0].role == "system"
+        assert pair.clause == disguised[pair.prompt[-1].content]
+        assert (pair.chosen, pair.rejected) == (next(iter(own.values())), refusals[pair.clause])
 
 
 def test_the_teach_side_is_attacked_without_a_search_too(strong: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

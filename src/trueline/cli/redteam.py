@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trueline.cli.redteam_order import Order
+    from trueline.core.evaluations import Evaluation
     from trueline.evals.redteam.attempts import Attempted
 
 
@@ -48,6 +49,14 @@ if TYPE_CHECKING:
     show_default=True,
     type=click.IntRange(0),
     help="Other attacks behind which each broken reply is rejected as well.",
+)
+@click.option(
+    "--answerable",
+    default="demonstrated",
+    show_default=True,
+    type=click.Choice(["demonstrated", "answered", "none"]),
+    help="What --preferences sets against needless refusal: answerable questions in the same disguises with the charter's demonstrations, "
+    "the --near-misses that the target answered with its own words, or nothing.",
 )
 @click.option(
     "--ordinary", default=0, show_default=True, type=click.IntRange(0), help="Undisguised pairs of the teach side that --preferences adds."
@@ -111,7 +120,7 @@ def _tabled(plan: Order, target: str, as_json: bool) -> dict[str, Any]:
     _notes(asked.notes, as_json)
     if not as_json:
         show_table(found, folder, result)
-    more = _after(plan, target, made, str(found.identity.get("prompt", "")), folder, as_json)
+    more = _after(plan, target, made, str(found.identity.get("prompt", "")), folder, as_json, near=near)
     return {"folder": str(folder), "seconds": found.seconds, "notes": asked.notes, **result, **more}
 
 
@@ -140,9 +149,16 @@ def _searched(plan: Order, target: str, as_json: bool) -> dict[str, Any]:
 
 
 def _after(
-    plan: Order, target: str, made: Sequence[Attempted], prompt: str, folder: Path, as_json: bool, every: Sequence[Attempted] | None = None
+    plan: Order,
+    target: str,
+    made: Sequence[Attempted],
+    prompt: str,
+    folder: Path,
+    as_json: bool,
+    every: Sequence[Attempted] | None = None,
+    near: Evaluation | None = None,
 ) -> dict[str, Any]:
-    """What was asked for besides: the layers, and preference rows from `every` attempt."""
+    """What was asked for besides: the layers, and preference rows from `every` attempt and from what was said to `near` misses."""
     from trueline.cli.redteam_layers import run_layers, show_layers
     from trueline.cli.redteam_lessons import show_lessons, write_lessons
 
@@ -152,7 +168,7 @@ def _after(
         if not as_json:
             show_layers(out["attribution"])
     if o["preferences"] is not None:
-        out["preferences"] = write_lessons(plan, made if every is None else every, prompt, o["preferences"])
+        out["preferences"] = write_lessons(plan, made if every is None else every, prompt, o["preferences"], near)
         if not as_json:
             show_lessons(out["preferences"])
     return out

@@ -1,5 +1,5 @@
 """Successful attacks as preference data: the clause's refusal instead of the broken reply, and, so that odd forms alone are no reason to
-refuse, the same disguises on questions with a right answer.
+refuse, the same disguises on questions with a right answer, which the charter's demonstrations give (or, in `answered`, the target itself).
 
 `spread` sets a reply that got through in one disguise against the refusal in others too, where the request is refused so far: a margin on what holds.
 Only what was found on the teach side is taught. Families of attacks that are held out never enter, nor does what a search found that is held out; a
@@ -93,10 +93,12 @@ def lessons(
     table: Mapping[str, Attack] = ATTACKS,
     attacks: Sequence[Attack] = (),
     spread: int = 0,
+    counterparts: bool = True,
 ) -> Lessons:
     """`probes`: of the charter, to know sides, demonstrations and answerable questions; `refusals`: the sentence of each clause; `prompt`: the
     one that the target stood behind; `each`: successes taken of a request, at most; `table`: the attacks that were used, with their shots; `spread`: in
-    how many of `attacks` besides its own a broken reply is set against the refusal. The same attempts give the same pairs."""
+    how many of `attacks` besides its own a broken reply is set against the refusal; `counterparts`: whether answerable questions join in
+    the same disguises. The same attempts give the same pairs."""
     known = {p.id: p for p in probes}
     answerable = [p for p in probes if p.side == "teach" and p.kind in ("near_miss", "knowledge", "in_scope") and p.reply]
     out: dict[str, Preference] = {}
@@ -123,7 +125,8 @@ def lessons(
             pairs.append(Preference(asked, chosen, a.reply, clause=a.clause, source=f"{_source(a)}:spread:{other.name}"))
         counts["broken"] += 1
         counts["spread"] += len(others)
-        benign = [_counterpart(a, how, answerable, refusals, prompt, seed, table) for how in (a.how, *(o.name for o in others))]
+        hows = (a.how, *(o.name for o in others)) if counterparts else ()
+        benign = [_counterpart(a, how, answerable, refusals, prompt, seed, table) for how in hows]
         found = [p for p in benign if p is not None]
         counts["counterparts"] += len(found)
         out |= {digest_of(p.to_dict()): p for p in (*pairs, *found)}
