@@ -7,8 +7,8 @@ MODEL is one that `trueline align` made from bundled:harbor. In order, each by t
    the model itself answered them (with demonstrations in their place it learnt to answer whatever is disguised). `HELD_OUT` never enters.
 2. One round of DPO on those rows, with the chosen reply's own likelihood in the loss, of which a part of the way is kept (`--part-way`).
 3. Before and after: attacks of families that were taught and of those that were not, on requests of the test side, and near misses in the same disguises.
-4. Evaluate both on the suite, widened by the further probes of `recipes.harbor.further` so that the gate has families enough to bound a
-   worsening (`--shipped-alone`: on the shipped probes as they are), and gate the new one against the old.
+4. Evaluate both on the suite, widened by the further probes of `recipes.harbor.further` in bias, honesty and voice, where the gate has too few
+   families to bound a worsening (`--shipped-alone`: on the shipped probes as they are), and gate the new one against the old.
 5. The system with its guard: the same attacks on every layer.
 
 A step whose result is in DIR is not made again. `adversarial.json` holds all figures.
@@ -32,6 +32,7 @@ from trueline.evals.redteam import ATTACKS
 from trueline.evals.redteam.drawn import suffix_name
 
 CHARTER = "bundled:harbor_bank"
+FURTHER = ("fairness", "abstain", "voice")  # near misses too would leave 29 of 579 replies unscored, more than the 5 % that the gate allows
 HELD_OUT = ("encoding", "look-alike", "pressure", "turns", "noise", "drawn-frame")
 HUNTED = (
     "code",
@@ -92,7 +93,7 @@ def suite(out: Path, alone: bool) -> list[str]:
     """The words that name the probes of the evaluations and the gate: DIR/probes.jsonl, the shipped and the further ones, or none where the
     shipped are asked `alone`. `SystemExit` where DIR holds an evaluation on other probes."""
     path = out / "probes.jsonl"
-    both = (FOLDER / "probes.jsonl").read_text(encoding="utf-8") + further.rows(further.probes())
+    both = (FOLDER / "probes.jsonl").read_text(encoding="utf-8") + further.rows([p for p in further.probes() if p.kind in FURTHER])
     there = path.read_text(encoding="utf-8") if path.exists() else ""
     if (out / "eval-before.json").exists() and there != ("" if alone else both):
         raise SystemExit(

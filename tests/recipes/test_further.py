@@ -39,8 +39,9 @@ SHIPPED = read_probes(publish.FOLDER / "probes.jsonl")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The bundled charter with the shipped and the further probes in one file."""
-    folder = tmp_path_factory.mktemp("both")
-    return open_project("bundled:harbor_bank", Path(adversarial.suite(folder, alone=False)[1]))
+    path = tmp_path_factory.mktemp("both") / "probes.jsonl"
+    path.write_text((publish.FOLDER / "probes.jsonl").read_text() + further.rows(FOUND))
+    return open_project("bundled:harbor_bank", path)
 
 
 def test_as_many_as_promised_in_families_that_are_new() -> None:
@@ -184,7 +185,7 @@ def test_exact_checks_grade_right_and_wrong(project: Project) -> None:
 
 
 def test_the_lab_asks_both_or_the_shipped_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    both = (publish.FOLDER / "probes.jsonl").read_text() + further.rows(FOUND)
+    both = (publish.FOLDER / "probes.jsonl").read_text() + further.rows([p for p in FOUND if p.kind in adversarial.FURTHER])
     path = tmp_path / "probes.jsonl"
     for _ in range(2):  # an evaluation on the same probes may go on
         assert adversarial.suite(tmp_path, alone=False) == ["--probes", str(path)]
