@@ -55,6 +55,11 @@ def lies_between(start: Path, end: Path, found: Path, share: float) -> bool:
     return all(torch.allclose(c[n], (1 - share) * a[n] + share * b[n], atol=1e-6) for n in a)
 
 
+def same_bits(one: Path, other: Path) -> bool:
+    a, b = weights(one), weights(other)
+    return all(torch.equal(a[n], b[n]) for n in a)
+
+
 @pytest.mark.parametrize(("method", "more"), [("sft", ""), ("sft", ", lora: {r: 2, alpha: 4}"), ("dpo", "")])
 def test_a_stage_ends_part_of_the_way(made: Path, capsys: pytest.CaptureFixture[str], method: str, more: str) -> None:
     name, stage = f"{method}{len(more)}", f"stages/0-{method}/model"
@@ -68,6 +73,8 @@ def test_a_stage_ends_part_of_the_way(made: Path, capsys: pytest.CaptureFixture[
     assert part["part_way"].startswith("0.25 of the way")
     assert part["inputs"]["stage"]["part_way"] == 0.25
     assert part["metrics"] == whole["metrics"]
+    assert same_bits(made / f"{name}-part" / stage, made / f"{name}-part" / "model"), "what ships is not rounded"
+    assert not same_bits(made / f"{name}-whole" / stage, made / f"{name}-whole" / "model")
 
 
 def test_a_later_stage_goes_from_where_it_began(made: Path) -> None:
