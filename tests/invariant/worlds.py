@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -94,18 +95,9 @@ def train(job: dict[str, Any], model: Path) -> Any:
 
 def go_part_way(given: LocalModel, local: LocalModel, share: float) -> None:
     """As the command does; then all processes hold the same weights, and one has read the start."""
-    loads, load = list[Path](), part_way.load_local
-
-    def counted(path: Path, **more: Any) -> LocalModel:
-        loads.append(path)
-        return load(path, **more)
-
-    part_way.load_local = counted  # type: ignore[assignment]
-    try:
+    with patch.object(part_way, "load_local", side_effect=load_local) as load:
         part_way.go_part_way(given, local, share)
-    finally:
-        part_way.load_local = load
-    assert len(loads) == int(main() and local is given), "adapters need no start, and of whole weights one process reads it"
+    assert load.call_count == int(main() and local is given), "adapters need no start, and of whole weights one process reads it"
     check_alike("model", digest_of([p.flatten().tolist() for p in local.model.parameters()]))
 
 
