@@ -12,6 +12,7 @@ from trueline.cli.main import run
 from trueline.engine.loading import load_local
 from trueline.engine.tiny import tiny_model
 
+ROW = ["--replies-a-row", "1"]  # else what is the fastest decides, and two runs differ in the last bits of their gradients
 QUESTIONS = [f"What is fee {i}?" for i in range(24)]
 ROWS: dict[str, list[dict[str, Any]]] = {
     "sft": [{"prompt": q, "completion": f"It is {i} euros."} for i, q in enumerate(QUESTIONS)],
@@ -63,6 +64,24 @@ def test_what_is_saved_lies_between(folder: Path, tmp_path: Path, capsys: pytest
         assert all(torch.allclose(found[n], beside[n], atol=1e-5) for n in start)
 
 
+@pytest.mark.parametrize(("method", "more"), [("grpo", ROW), ("rloo", [*ROW, "--lora", "2"]), ("ppo", [])])
+def test_reinforcement_learning_too(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str, more: list[str]) -> None:
+    """The rewards and what was stopped for are those of the training; what is saved is a part of it."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("rules: 1\npropositions:\n  - {id: short, is: words_at_most, words: 3, weight: 1}\n")
+    given = ["train", method, "--model", str(folder / "start"), "--data", str(folder / "sft.jsonl"), "--rules", str(rules), "--json"]
+    small = ["--steps", "2", "--prompts", "4", "--max-new-tokens", "12", "--lr", "0.01", "--held-out", "0", *more]
+    told = []
+    for name, part in (("whole", []), ("part", ["--part-way", "0.5"])):
+        assert run([*given, *small, *part, "--out", str(tmp_path / name)]) == 0
+        told.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
+    assert told[1]["part_way"].startswith("0.5 of the way")
+    assert (told[0]["reward"], "part_way" in told[0]) == (told[1]["reward"], False)
+    start, end, found = (weights(p) for p in (folder / "start", tmp_path / "whole" / "model", tmp_path / "part" / "model"))
+    assert any(float((end[n] - start[n]).abs().max()) > 1e-4 for n in start)
+    assert all(torch.allclose(found[n], (start[n] + end[n]) / 2, atol=1e-6) for n in start)
+
+
 def test_held_out_accuracy_is_that_of_what_is_saved(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,9 +127,11 @@ def test_resumed_is_uninterrupted(
     assert again["digest"] == whole["digest"]
 
 
-@pytest.mark.parametrize(("method", "value"), [("sft", "1"), ("dpo", "0"), ("kto", "nan"), ("grpo", "0.5")])
+@pytest.mark.parametrize(
+    ("method", "value"), [("sft", "1"), ("dpo", "0"), ("kto", "nan"), ("grpo", "1"), ("ppo", "1.5"), ("reward", "0.5")]
+)
 def test_without_effect_is_an_error(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str, value: str) -> None:
-    data = "dpo" if method == "grpo" else method
+    data = method if method in ("sft", "kto") else "dpo"
     given = ["train", method, "--model", str(folder / "start"), "--data", str(folder / f"{data}.jsonl"), "--out", str(tmp_path / "out")]
     assert run([*given, "--part-way", value]) == 64
     said = capsys.readouterr().err

@@ -22,6 +22,8 @@ METHODS = ("sft", "dpo", "kto", "reward")
 DRAWN = ("grpo", "ppo")
 RESUMED = ("sft", "dpo")  # loop and checkpoint are the same for all
 CLOSE = 1e-5
+PARTS = {"whole": {"method": "sft", "part_way": 0.25}, "lora": {"method": "dpo", "lora": 4, "part_way": 0.25}}
+KINDS: dict[str, dict[str, Any]] = {"two": {}, "sharded": {"shard": True}}
 STOP = 3  # the step at which a run is broken off; its last checkpoint is of the step before
 WORLDS = Path(__file__).with_name("worlds.py")
 
@@ -39,6 +41,7 @@ def jobs_of_two(top: Path) -> list[dict[str, Any]]:
     for m in METHODS:
         out += [{"method": m, "folder": str(top / m / "two")}, {"method": m, "folder": str(top / m / "sharded"), "shard": True}]
     out += [{"method": m, "folder": str(top / m / "two")} for m in DRAWN]
+    out += [{**job, "folder": str(top / "part" / f"{name} {kind}"), **more} for name, job in PARTS.items() for kind, more in KINDS.items()]
     for m in RESUMED:
         out += [
             {"method": m, "folder": str(top / m / "two then two"), "stop": STOP},
@@ -57,6 +60,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = tiny_model("llama", top / "m")
     alone = [{"method": m, "folder": str(top / m / "one")} for m in (*METHODS, *DRAWN)]
     alone += [{"method": m, "folder": str(top / m / "one then sharded"), "stop": STOP} for m in RESUMED]
+    alone += [{**job, "folder": str(top / "part" / f"{name} one")} for name, job in PARTS.items()]
     run([*alone, {"method": "dpo", "lora": 4, "folder": str(top / "lora one")}], model)
     (top / "jobs.json").write_text(json.dumps({"model": str(model), "jobs": jobs_of_two(top)}))
     done = launched(str(WORLDS), str(top / "jobs.json"))
@@ -121,6 +125,14 @@ def test_replies_are_drawn_the_same_by_one_and_by_two(runs: Path, method: str) -
     lengths = [[json.loads(line)["characters"] for line in look] for look in looks]
     assert lengths[0] == lengths[1]
     assert len(lengths[0]) == 3, "before the first rollout, after two, and at the end"
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_part_of_the_way_is_the_same_place(runs: Path, name: str) -> None:
+    one = runs / "part" / f"{name} one"
+    for kind in KINDS:
+        assert apart(runs / "part" / f"{name} {kind}", one) < CLOSE
+    assert apart(one, runs / ("sft/one" if name == "whole" else "lora one")) > 100 * CLOSE, "it was not moved back"
 
 
 def test_adapters_too(runs: Path) -> None:

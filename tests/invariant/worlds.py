@@ -1,6 +1,6 @@
 """What `test_world_sizes` starts under torchrun: `worlds.py JOBS.json` trains one job after another, in however many processes there are.
 
-A job: method, folder, and where given shard, lora, stop (the step at which the run is broken off, as if killed).
+A job: method, folder, and where given shard, lora, part_way, stop (the step at which the run is broken off, as if killed).
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
+from trueline.charter.digests import digest_of
 from trueline.charter.turns import Message
 from trueline.core.records import Preference
 from trueline.data.conversations import Example
 from trueline.data.unpaired import Labelled
 from trueline.engine.loading import LocalModel, load_local
 from trueline.train import loop
-from trueline.train.distributed import joined, main
+from trueline.train.distributed import check_alike, joined, main
 from trueline.train.dpo import DpoSettings, run_dpo
+from trueline.train.keeping import part_way
 from trueline.train.kto import KtoSettings, run_kto
 from trueline.train.lora import LoraSettings, put_on
 from trueline.train.policy.run import run_policy
@@ -63,7 +66,7 @@ def reinforce(method: str, local: LocalModel, folder: Path, progress: Any) -> No
 def train(job: dict[str, Any], model: Path) -> Any:
     """Runs one job; the model that it trained."""
     folder, shard, method = Path(job["folder"]), job.get("shard", False), job["method"]
-    local = load_local(model)
+    given = local = load_local(model)
     data = [texts(i) for i in range(ROWS)]
     pairs = [Preference(p, c, r) for p, c, r in data]
 
@@ -85,7 +88,17 @@ def train(job: dict[str, Any], model: Path) -> Any:
     else:
         local = with_head(local, 1)
         run_reward(local, pairs, RewardSettings(lr=1e-3, **SIZES), folder, progress, shard=shard)
+    if job.get("part_way"):
+        go_part_way(given, local, job["part_way"])
     return local.model
+
+
+def go_part_way(given: LocalModel, local: LocalModel, share: float) -> None:
+    """As the command does; then all processes hold the same weights, and one has read the start."""
+    with patch.object(part_way, "load_local", side_effect=load_local) as load:
+        part_way.go_part_way(given, local, share)
+    assert load.call_count == int(main() and local is given), "adapters need no start, and of whole weights one process reads it"
+    check_alike("model", digest_of([p.flatten().tolist() for p in local.model.parameters()]))
 
 
 def run(jobs: list[dict[str, Any]], model: Path) -> None:

@@ -167,6 +167,29 @@ def test_adapters_need_less(tmp_path: Path) -> None:
     assert (adapters, phase) == (4 * count, "writing the model")  # not the step but the copy at the end
 
 
+def test_the_start_that_is_read_again_is_counted(tmp_path: Path) -> None:
+    """Beside the model as the copy that is written is, and the average of one weight more: where a step is cheap, this decides."""
+    local = load_local(tiny_model("llama", tmp_path / "m"), device="cpu")
+    rows, nothing = look(local.tokenizer, [((e.prompt, e.reply),) for e in examples(8)]), forecasting._Kept(0.0, 0.0, (1.0,))
+    for p in local.model.parameters():
+        p.requires_grad_(p.dim() == 1)  # the norms alone
+    work = planned_sft(local, "float32", rows, SftSettings(epochs=1))
+    assert work is not None
+    work = replace(work, vocabulary=False)
+    sizes = [p.numel() for p in local.model.parameters()]
+    without, again = (forecasting.peak(w, nothing)[:2] for w in (work, replace(work, again=True)))
+    assert again == (4 * (sum(sizes) + max(sizes)), "reading the start again")
+    assert without == (4 * sum(sizes), "writing the model")
+
+
+@pytest.mark.parametrize(("more", "again"), [([], False), (["--part-way", "0.5"], True), (["--part-way", "0.5", "--lora", "2"], False)])
+def test_the_command_counts_it_where_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], again: bool) -> None:
+    seen, real = list[bool](), forecasting.forecast
+    monkeypatch.setattr(forecasting, "forecast", lambda work: seen.append(work.again) or real(work))
+    assert train(folder, "sft", *more) == 0
+    assert seen == [again]
+
+
 def test_large_data_are_sampled_with_the_longest_rows(local: LocalModel) -> None:
     rows = [((user(f"Hi {i}"), "Yes." * (50 if i == 2777 else 1)),) for i in range(SAMPLE + 1000)]
     found = look(local.tokenizer, rows)

@@ -60,6 +60,12 @@ def test_search_stands_alone(tmp_path: Path) -> None:
         ("{method: dpo, temperature: hot}", "temperature"),
         ("{method: dpo, sample_from: end}", "sample_from"),
         ("{mix: 0}", "method"),
+        *(
+            (f"{{method: {method}, part_way: {share}}}", "part_way")
+            for method in ("sft, mix: 0", "dpo", "grpo", "rloo", "ppo")
+            for share in ("1", "0", "1.5", "-0.1", ".nan", "true", "half")
+        ),
+        ("{method: search, part_way: 0.5}", "part_way"),
     ],
 )
 def test_mistakes_of_a_stage_name_its_line(stage: str, word: str, tmp_path: Path) -> None:

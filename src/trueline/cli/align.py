@@ -136,12 +136,14 @@ def open_run(run_file: Path, changes: dict[str, Any], say: Any) -> tuple[Any, An
 
 
 def _publish(run: Any, folder: str, digest: str) -> str:
-    """The last stage's model as `out/model`, in bfloat16."""
+    """The last stage's model as `out/model`, in bfloat16; in float32 where a stage goes part of the way, for rounding would swallow a part of
+    so small a step."""
     from trueline.cli.align_phases import phase
     from trueline.engine.loading import load_local
     from trueline.train.saving import save_model
 
-    phase(run, "published", {"model": digest}, lambda _: {"digest": save_model(load_local(folder), run.out / "model")})
+    dtype = "bfloat16" if all(stage.part_way is None for stage in run.file.stages) else "float32"
+    phase(run, "published", {"model": digest}, lambda _: {"digest": save_model(load_local(folder), run.out / "model", dtype)})
     return str(run.out / "model")
 
 

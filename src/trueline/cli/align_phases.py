@@ -171,6 +171,7 @@ def _file_digests(run: Run) -> dict[str, str]:
 
 
 def _train(run: Run, stage: Stage, model: str, folder: Path, key: str, start: str) -> dict[str, Any]:
+    from trueline.cli.train_stage import averaged
     from trueline.engine.loading import check_finite, load_local
     from trueline.train.lora import LoraSettings, merged, put_on, save_adapter
     from trueline.train.saving import save_model
@@ -192,8 +193,9 @@ def _train(run: Run, stage: Stage, model: str, folder: Path, key: str, start: st
     audit = _audited(run, stage, trained, rows, folder)
     learn = partial(learn_policy, run, stage, local) if isinstance(stage, PolicyStage) else partial(_learnt, run, stage)
     report, note = learn(trained, rows, folder)
-    if note:
-        run.say(f"{folder.name}: {note}")
+    moved = averaged(local, trained, stage.part_way)
+    for text in filter(None, (note, *moved.values())):
+        run.say(f"{folder.name}: {text}")
     if stage.lora:
         save_adapter(trained, folder / "adapter")
     digest = save_model(merged(trained, folder / "adapter") if stage.lora else trained, folder / "model", "float32")
@@ -204,7 +206,7 @@ def _train(run: Run, stage: Stage, model: str, folder: Path, key: str, start: st
     run.say(f"{folder.name}: {report.rows} rows, {report.steps} steps{left}{loss}")
     told = {"digest": digest, "rows": report.rows, "steps": report.steps, "too_long": report.too_long, "metrics": report.metrics}
     evidence = getattr(report, "evidence", None)  # of reinforcement learning: the curves that its stop was judged by
-    return {**told, "left_out": left_out, "audit": audit, "note": note, **({"evidence": evidence} if evidence else {})}
+    return {**told, "left_out": left_out, "audit": audit, "note": note, **moved, **({"evidence": evidence} if evidence else {})}
 
 
 def _learnt(run: Run, stage: SftStage | DpoStage, trained: Any, rows: list[dict[str, Any]], folder: Path) -> tuple[Any, str]:
@@ -272,7 +274,8 @@ def _audited(run: Run, stage: Stage, local: Any, rows: list[dict[str, Any]], fol
         run.say(f"{folder.name}: {audit.words()}")
         assert not isinstance(stage, PolicyStage)
         taught = examples if isinstance(stage, SftStage) else pairs
-        more = preflight(local, stage.method, taught, _settings(run, stage), {}, say=lambda text: run.say(f"{folder.name}: {text}"))
+        kept = {"part_way": stage.part_way, "lora": stage.lora}
+        more = preflight(local, stage.method, taught, _settings(run, stage), kept, say=lambda text: run.say(f"{folder.name}: {text}"))
     bad = contaminated(run.suite.probes, prompts)
     if bad:
         run.say(f"{folder.name}: {len(bad)} probes of the suite stand in this data (e.g. {bad[0]}); the gate will say INVALID")

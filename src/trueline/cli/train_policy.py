@@ -11,7 +11,7 @@ import click
 
 from trueline.algos.losses.policy_variants import METHODS, VARIANTS
 from trueline.cli.processes import first
-from trueline.cli.train_stage import Finite, finished, need, opened, printed, put, shared
+from trueline.cli.train_stage import Finite, averaged, finished, need, opened, printed, put, shared
 from trueline.train.policy.settings import SAMPLES, PolicySettings
 
 _LEAST = Finite(0)
@@ -77,7 +77,7 @@ def _method_command(method: str, told: str) -> click.Command:
     @put(*_REWARDS)
     @put(*own)
     @put(*_RUN)
-    @shared("lr", "lora", "precision", "seed", lr="1e-5")
+    @shared("lr", "lora", "precision", "seed", "part_way", lr="1e-5")
     @printed
     def command(model: str | None, data: Path | None, out: Path, **o: Any) -> dict[str, Any]:
         need(method, model=model)
@@ -224,7 +224,7 @@ def train_policy(method: str, model: str, data: Path | None, out: Path, o: dict[
     with bar(method) as advance:
         report = run_policy(trained, train, reward, settings, out, **more, progress=earlier.watching(advance))
     told = {"stopped": report.stopped, "weights_of_step": report.kept, "reference": report.reference, "sharing": report.sharing}
-    told |= {"template": local.template, **_learnt(out)}
+    told |= {"template": local.template, **_learnt(out), **averaged(local, trained, o["part_way"])}
     found = finished(local, trained, o, out, report, earlier, **told, evidence=report.evidence, left_out=list(left))
     if first():
         (out / "best.safetensors").unlink(missing_ok=True)

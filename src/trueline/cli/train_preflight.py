@@ -121,7 +121,10 @@ def _sides(method: str, rows: Sequence[Any]) -> list[Any]:
     return [((r.prompt, r.reply),) for r in rows]
 
 
-def _forecast(local: Any, method: str, rows: Sequence[Any], settings: Any, say: Say) -> dict[str, Any] | None:
+def _forecast(local: Any, method: str, rows: Sequence[Any], settings: Any, say: Say, again: bool) -> dict[str, Any] | None:
+    """`again`: whether the start is read again at the end."""
+    from dataclasses import replace
+
     from trueline.train import planned
     from trueline.train.forecast import FULL, forecast
     from trueline.train.precision import resolve
@@ -139,7 +142,7 @@ def _forecast(local: Any, method: str, rows: Sequence[Any], settings: Any, say: 
     work = make[method]()
     if work is None:
         return None  # nothing fits: the stage says so
-    found = forecast(work)
+    found = forecast(replace(work, again=again))
     told = [part.words() for part in (found.memory, found.time) if part is not None]
     if found.memory.full():
         told.append(f"warning: more than {100 * FULL:.0f} % of what is free: lower batch-tokens or max-tokens, or train LoRA adapters")
@@ -158,8 +161,8 @@ def preflight(
     also: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Says everything on stderr in two lines (three with label noise); returns it for train.json as `preflight`. local: the model to train, None for a backbone
-    without one (no forecast); settings: the method's; o: the options of the preflight (none in `align`,
-    which has a check of its own suite); audit: its words; also: rows that are learnt from besides, looked through for probes. Raises `DataError` for rows that hold a probe of --against."""
+    without one (no forecast); settings: the method's; o: the options of the preflight (not those in `align`,
+    which has a check of its own suite), `lora` and `part_way`; audit: its words; also: rows that are learnt from besides, looked through for probes. Raises `DataError` for rows that hold a probe of --against."""
 
     def aloud(text: str) -> None:
         if first():
@@ -174,5 +177,6 @@ def preflight(
         say("; ".join(parts))
     if o.get("label_noise"):
         told["label_noise"] = _noise(method, rows, say)
-    told["forecast"] = _forecast(local, method, rows, settings, say) if local is not None else None
+    again = o.get("part_way") is not None and not o.get("lora")  # adapters are scaled without it
+    told["forecast"] = _forecast(local, method, rows, settings, say, again) if local is not None else None
     return {"preflight": {k: v for k, v in told.items() if v is not None}}

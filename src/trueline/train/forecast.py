@@ -215,7 +215,8 @@ def peak(work: Work, kept: _Kept) -> tuple[int, str, Shape]:
     In bfloat16 all weights are there once more in two bytes and the trained ones in a float32 master. Before the first step a proof may take
     a step's memory without Adam's. In a step the gradients grow while what autograd kept shrinks, so the larger of the two counts, beside
     Adam's two moments; an embedding's gradient is one more of its size, unless it is written in place: then its array stays between steps.
-    At the end the model is written from a copy."""
+    At the end the model is written from a copy. To go part of the way, the start is there once more before that, in RAM, and the average of
+    a weight."""
     low, trained = work.precision != "float32", work.weights()
     every = list(work.local.model.parameters())
     count, of = sum(numbers_in(p) for p in every), sum(p.numel() for p in trained)
@@ -237,6 +238,9 @@ def peak(work: Work, kept: _Kept) -> tuple[int, str, Shape]:
         "proving that the prompt can be shared": base + computed(work.proof) if work.proof else 0.0,
         "writing the model": 4.0 * count * (1 + work.copies),
     }
+    if work.again:
+        start = count if work.local.device.type == "cpu" else max(p.numel() for p in every)  # a GPU sees a weight of it at a time
+        phases["reading the start again"] = 4.0 * (start + max(p.numel() for p in every))
     if is_four_bit(work.local.model):  # merged in RAM, from the whole base
         phases["writing the model"] = 8.0 * count if work.local.device.type == "cpu" else 0.0
     name = max(phases, key=lambda k: phases[k])

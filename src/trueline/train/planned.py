@@ -77,7 +77,7 @@ class Work:
     rows that are computed at once; loss: of these, differentiable; share: steps of the plan over steps of the whole data are 1 to this
     number (1 unless a sample was encoded); forwards: passes without gradient over all the data (the reference) and, each step, over
     its batch; proof: what is computed before the first step to prove that the prompt can be shared; copies: models besides the one that was loaded;
-    vocabulary: whether counted tokens are projected."""
+    vocabulary: whether counted tokens are projected; again: whether the model as given is read again at the end, to go part of the way from it."""
 
     local: LocalModel
     precision: str
@@ -93,6 +93,7 @@ class Work:
     copies: int = 0
     runs: int = 1
     vocabulary: bool = True
+    again: bool = False
 
     def at_once(self) -> list[list[int]]:
         """Everything that is computed at once, in the order of the plan."""

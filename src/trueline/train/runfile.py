@@ -23,6 +23,7 @@ Number = BeforeValidator(_no_truth)
 Positive = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
 AtLeastZero = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Number, Field(gt=0, le=1, allow_inf_nan=False)]  # of learning: Adam moves every weight by about as much
+PartWay = Annotated[float, Number, Field(gt=0, lt=1, allow_inf_nan=False)]  # 1, all of it, is null
 Count = Annotated[int, Number, Field(ge=1)]
 
 
@@ -63,7 +64,8 @@ class LoraPart(Part):
 
 class SftStage(Part):
     """Demonstrations of the charter mixed with helpful data; `mix`: share of helpful examples among all; `turns`, `packing`: see
-    `train.sft.SftSettings`."""
+    `train.sft.SftSettings`; `part_way`: the stage ends with weights so large a share of the way from those it began with to the trained
+    ones (`train.keeping.part_way`; null: with the trained ones)."""
 
     method: Literal["sft"]
     epochs: Count = 2
@@ -74,13 +76,15 @@ class SftStage(Part):
     packing: Literal["off", "on", "auto"] = "off"
     precision: Precision = "auto"
     lora: LoraPart | None = None
+    part_way: PartWay | None = None
 
 
 class DpoStage(Part):
     """Preferences sampled on teach probes (failed replies are rejected, against the demonstration) and the user's own file.
 
     `loss` with its options `beta` to `sft_weight`: a paired loss of `algos.losses.preference`, null for the loss's own default.
-    `sample_from`: the model as the stage finds it (current) or as the run began (start); `probes`: at most so many teach probes."""
+    `sample_from`: the model as the stage finds it (current) or as the run began (start); `probes`: at most so many teach probes;
+    `part_way`: as in `SftStage`."""
 
     method: Literal["dpo"]
     loss: str = "dpo"
@@ -98,6 +102,7 @@ class DpoStage(Part):
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     precision: Precision = "auto"
     lora: LoraPart | None = None
+    part_way: PartWay | None = None
 
     def loss_options(self) -> dict[str, float | None]:
         """The options of the loss by name."""
@@ -107,7 +112,7 @@ class DpoStage(Part):
 class PolicyStage(Part):
     """Reinforcement learning on the teach probes. `reward`: charter (its grader), preferences (a reward model of data.preferences, trained
     with `reward_epochs` and `reward_lr`), or a folder of `train reward`. `held_out`: share of the families of prompts that only measure, every `measure_every` rollouts (null: 2); all else
-    as in `train.policy.settings.PolicySettings`; a reply may have `evaluate.max_tokens` tokens."""
+    as in `train.policy.settings.PolicySettings`; a reply may have `evaluate.max_tokens` tokens; `part_way`: as in `SftStage`."""
 
     method: Literal["grpo", "rloo", "ppo"]
     variant: str | None = None
@@ -126,6 +131,7 @@ class PolicyStage(Part):
     batch_tokens: Count = 16384
     precision: Precision = "auto"
     lora: LoraPart | None = None
+    part_way: PartWay | None = None
 
     def settings(self, seed: int, max_new_tokens: int) -> PolicySettings:
         """Of the trainer. Raises `RunFileError` for an unknown name and an option without effect."""

@@ -2,7 +2,8 @@
 learn from preferences, Lin et al. 2309.06256): weights so averaged forget less for what they learn.
 
 Every weight becomes start + share (trained - start). With adapters the update is a multiple of B A, so B times the share is the same step.
-The start is read again after training, when the optimiser's memory is free.
+The start is read again after training, when the optimiser's memory is free, and as a whole: in its files weights may be named and laid
+out otherwise than in the model. Of several processes the first alone reads it, so that no machine holds a copy for each.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 
 from trueline.engine.loading import LocalModel, load_local
 from trueline.errors import RunFileError, TrainingError
+from trueline.train.distributed import begin_alike, from_main
 
 
 def _adapters(model: Any) -> Iterator[Any]:
@@ -26,8 +28,9 @@ def _adapters(model: Any) -> Iterator[Any]:
 @torch.no_grad()
 def go_part_way(local: LocalModel, trained: LocalModel, share: float) -> str:
     """Moves the weights of `trained` in place to `share` of the way from those that `local` had when it was loaded; one line for a person.
-    `trained` is `local` itself, or its adapters. Raises `RunFileError` for a share that is no part (at 1 nothing is
-    averaged, at 0 nothing is learnt), and `TrainingError` where the folder of `local` no longer holds what was trained from."""
+    `trained` is `local` itself, or its adapters, with whole weights; of several processes all ask, and all have the result. Raises
+    `RunFileError` for a share that is no part (at 1 nothing is averaged, at 0 nothing is learnt), and `TrainingError` where the folder of
+    `local` no longer holds what was trained from."""
     if not 0 < share < 1:
         raise RunFileError(f"part_way must lie between 0 and 1, got {share}", remedy="give for instance 0.5")
     told = f"{share:g} of the way from the model as given to the trained one"
@@ -36,6 +39,12 @@ def go_part_way(local: LocalModel, trained: LocalModel, share: float) -> str:
         for up in ups:
             up.mul_(share)
         return told
+    from_main(lambda: _average(local, trained, share))
+    begin_alike(p for p in trained.model.parameters() if p.requires_grad)
+    return told
+
+
+def _average(local: LocalModel, trained: LocalModel, share: float) -> None:
     start = load_local(local.path, device="cpu")
     if start.digest != local.digest:
         what = f"{local.path} holds other weights than when training began, so the saved model cannot be averaged with them"
@@ -43,4 +52,3 @@ def go_part_way(local: LocalModel, trained: LocalModel, share: float) -> str:
     begun = dict(start.model.named_parameters())
     for name, p in trained.model.named_parameters():
         p.copy_(torch.lerp(begun[name].to(p.device, torch.float32), p.float(), share))
-    return told
