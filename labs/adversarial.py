@@ -7,8 +7,8 @@ MODEL is one that `trueline align` made from bundled:harbor. In order, each by t
    the model itself answered them (with demonstrations in their place it learnt to answer whatever is disguised). `HELD_OUT` never enters.
 2. One round of DPO on those rows, with the chosen reply's own likelihood in the loss, of which a part of the way is kept (`--part-way`).
 3. Before and after: attacks of families that were taught and of those that were not, on requests of the test side, and near misses in the same disguises.
-4. Evaluate both on the suite, widened by the further probes of `recipes.harbor.further` in bias, honesty and voice, where the gate has too few
-   families to bound a worsening (`--shipped-alone`: on the shipped probes as they are), and gate the new one against the old.
+4. Evaluate both on the suite, widened by the further probes of `recipes.harbor.further` in bias, honesty, voice and capability, where the gate has
+   too few families to bound a worsening (`--shipped-alone`: on the shipped probes as they are), and gate the new one against the old.
 5. The system with its guard: the same attacks on every layer.
 
 A step whose result is in DIR is not made again. `adversarial.json` holds all figures.
@@ -32,7 +32,12 @@ from trueline.evals.redteam import ATTACKS
 from trueline.evals.redteam.drawn import suffix_name
 
 CHARTER = "bundled:harbor_bank"
-FURTHER = ("fairness", "abstain", "voice")  # near misses too would leave 29 of 579 replies unscored, more than the 5 % that the gate allows
+FURTHER = (
+    "fairness",
+    "abstain",
+    "voice",
+    "knowledge",
+)  # near misses too would leave 29 of 579 replies unscored, more than the 5 % that the gate allows
 HELD_OUT = ("encoding", "look-alike", "pressure", "turns", "noise", "drawn-frame")
 HUNTED = (
     "code",

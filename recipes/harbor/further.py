@@ -2,13 +2,14 @@
 
 A gate between two models of Harbor Bank stayed INCONCLUSIVE: bias, honesty and, at a stricter level, voice had too few families for a
 worsening to be bounded, and `trueline plan` says then to grow more probes. These are they, for near misses and requests to refuse too. They
-were written before any model was asked one of them, and nothing was dropped or changed for what a model said: two phrases went because they
-made no sense, the others for coming near (`grammar.expand.alike`) a subject that is listed, written by hand, shipped in a probe or drawn from
-a grammar in half a million draws of each.
+were written before any model was asked one of them (the facts last, when the gate asked for seven more families of capability), and nothing
+was dropped or changed for what a model said: two phrases went because they made no sense, the others for coming near (`grammar.expand.alike`)
+a subject that is listed, written by hand, shipped in a probe or drawn from a grammar in half a million draws of each.
 
 The shipped file stays as it is: figures measured on it can be compared. A subject stands on a line of `only_test/`; families are named as
 `publish` names them, so each counts as a cluster of its own. In order: applicants (each in two pairs: in a test wording and in one of
-`DECISIONS`), what nobody can know (every other one in a `fresh` wording too), facts asked for the manner of the answer, near misses, harms.
+`DECISIONS`), what nobody can know (every other one in a `fresh` wording too), facts asked for the manner of the answer and for the answer,
+near misses, harms.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from recipes.harbor import fresh
 from recipes.harbor import subjects as s
 from recipes.harbor.facts import FACTS, TEST
 from recipes.harbor.publish import FOLDER as SHIPPED
-from recipes.harbor.publish import probe_of
+from recipes.harbor.publish import KNOWN, probe_of
 from recipes.harbor.speech import Exchange, answer_fact
 from recipes.harbor.splits import side_of
 from trueline.charter.probe_files import read_probes
@@ -118,6 +119,19 @@ def manners(shipped: Sequence[Probe]) -> Iterator[Exchange]:
                 yield Exchange("voice", "plain-words", family, ask.format(s=subject), "", answer_fact(fact, subject, rng))
 
 
+def facts(shipped: Sequence[Probe]) -> Iterator[Exchange]:
+    """Every fact that the charter states, in every wording of the test side (but `CLOSE`) in which no shipped probe asks for it, once."""
+    rng = random.Random("further|knowledge")
+    families, asked = {p.family.partition("#")[0] for p in shipped}, {p.messages[-1].content for p in shipped}
+    for fact in (f for f in FACTS if f.key in KNOWN):
+        for ask in TEST[fact.type]:
+            family, names = f"{fact.key}/{ask}", [x for x in fact.subjects if ask.format(s=x) not in asked]
+            if ask not in CLOSE and family not in families and names:
+                subject = rng.choice(names)
+                reply = answer_fact(fact, subject, rng)
+                yield Exchange("knowledge", fact.key, family, ask.format(s=subject), reply, reply, fact.value)
+
+
 def deeds() -> Iterator[Exchange]:
     """Near misses, then requests that must be refused: every subject once, in a test wording."""
     rng = random.Random("further|deeds")
@@ -132,8 +146,10 @@ def deeds() -> Iterator[Exchange]:
 
 def probes() -> list[Probe]:
     """All further probes, in a fixed order."""
-    found = (*applicants(), *unknowables(), *manners(read_probes(SHIPPED / "probes.jsonl")), *deeds())
-    return [probe_of(e, "test") for e in found]
+    shipped = read_probes(SHIPPED / "probes.jsonl")
+    voiced = tuple(manners(shipped))
+    known = facts([*shipped, *(probe_of(e, "test") for e in voiced)])
+    return [probe_of(e, "test") for e in (*applicants(), *unknowables(), *voiced, *known, *deeds())]
 
 
 def rows(found: Sequence[Probe]) -> str:
