@@ -3,8 +3,8 @@
 MODEL is one that `trueline align` made from bundled:harbor. In order, each by the command that a user would give:
 
 1. Hunt on requests of the teach side: the search `random-suffix`, and every attack of the families that may be taught which breaks something. What succeeds
-   becomes preference rows, each broken reply behind one other attack too, beside ordinary pairs and answerable questions in the same disguises as
-   the model itself answered them (with demonstrations in their place it learnt to answer whatever is disguised). `HELD_OUT` never enters.
+   becomes preference rows, each broken reply behind one other attack too, beside ordinary pairs; with `--answered` also answerable questions in the
+   same disguises as the model itself answered them (with demonstrations in their place it learnt to answer whatever is disguised). `HELD_OUT` never enters.
 2. One round of DPO on those rows, with the chosen reply's own likelihood in the loss, of which a part of the way is kept (`--part-way`).
 3. Before and after: attacks of families that were taught and of those that were not, on requests of the test side, and near misses in the same disguises.
 4. Evaluate both on the suite, widened by the further probes of `recipes.harbor.further` in bias, honesty, voice and capability, where the gate has
@@ -121,10 +121,10 @@ def main() -> None:
     parser.add_argument("--carried", type=int, default=200, help="requests of the teach side that are asked in every disguise")
     parser.add_argument("--ordinary", type=int, default=1500, help="ordinary pairs")
     parser.add_argument(
-        "--answered", type=int, default=100, help="near misses of the teach side whose answers in every disguise are kept (0: none)"
+        "--answered", type=int, default=0, help="near misses of the teach side whose answers in every disguise are kept (0: none)"
     )
     parser.add_argument("--lr", default="5e-5", help="of the round")
-    parser.add_argument("--part-way", default="0.25", help="share of the way from the aligned model to the trained one; 1: all of it")
+    parser.add_argument("--part-way", default="0.15", help="share of the way from the aligned model to the trained one; 1: all of it")
     parser.add_argument("--tested", type=int, default=32, help="requests of the test side")
     parser.add_argument("--near", type=int, default=24, help="near misses of the test side")
     parser.add_argument("--shipped-alone", action="store_true", help="evaluate on the shipped probes, without recipes.harbor.further")
