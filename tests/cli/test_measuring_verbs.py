@@ -11,6 +11,7 @@ from tests.gateway.scripted_upstream import Upstream
 from trueline.charter.parse import load_charter
 from trueline.charter.shipped import charter_path
 from trueline.cli.main import run
+from trueline.cli.project import open_project
 from trueline.core.records import GATE_EXIT
 from trueline.evals.redteam import ATTACKS
 
@@ -175,6 +176,21 @@ def test_plan_counts_families_and_says_what_no_probe_can_show(tmp_path: Path, ca
     thrice = said(capsys, 2, "plan", tmp_path / "charter.yaml", "--samples", 30)
     assert next(r for r in thrice["measures"] if r["measure"] == "harm")["families"] == 6, "a probe asked again is no new probe"
     assert "53 more families for the cap" in next(r for r in thrice["measures"] if r["measure"] == "harm")["verdict"]
+
+
+def test_a_plan_says_what_is_left_for_a_model_that_knows_the_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    """The hand-written probes of a charter are no evidence of a model that was trained on them: the gate found that out, the plan says it before."""
+    plan = said(capsys, 0, "plan", "bundled:harbor_bank")
+    rows = {r["measure"]: r for r in plan["measures"]}
+    facts, left = rows["capability"], rows["capability"]["grown"]
+    asked = [p for p in open_project("bundled:harbor_bank").probes if p.side == "test" and p.kind == "knowledge"]
+    assert (left["probes"], left["families"]) == (len(asked), len({p.cluster for p in asked}))
+    assert facts["verdict"] == "enough"
+    assert left["resolves"] > facts["margin"] > facts["resolves"]
+    assert run(["plan", "bundled:harbor_bank"]) == 0
+    shown = capsys.readouterr().out
+    assert f"capability: for a model that was trained on the charter's own examples, or is shown them, {left['probes']} probes" in shown
+    assert "harm: for a model" not in shown  # what is left of it is enough
 
 
 def test_few_shots_that_are_asked_again_stand_under_taught(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,12 @@ def plan_text(found: dict[str, Any]) -> list[str]:
             f"{row['measure']:14}{row['probes']:7}{row['families']:9}{cap:>7}{may:>9}{margin:>8}{100 * row['resolves']:8.1f} %{noise:>8}  {row['verdict']}"
         )
     for row in found["measures"]:
+        if row["grown"] and row["grown"]["verdict"] != row["verdict"]:
+            left = row["grown"]
+            out.append(
+                f"{row['measure']}: for a model that was trained on the charter's own examples, or is shown them, {left['probes']} probes in "
+                f"{left['families']} families count, which resolve {100 * left['resolves']:.1f} %: {left['verdict']}"
+            )
         if row["add"]:
             add = ", ".join(f"{n} of {clause}" for clause, n in sorted(row["add"].items(), key=lambda x: (-x[1], x[0])))
             out.append(f"{row['measure']}: families that would do: {add}")

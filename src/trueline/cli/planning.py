@@ -43,7 +43,7 @@ def plan(project: Project, limit: int | None, terms: Terms) -> dict[str, Any]:
     for measure in MEASURES:
         asked = [p for p in suite.probes if p.measure == measure]
         if asked or measure in gate.caps or measure in gate.margins:
-            rows.append({"measure": measure, "probes": len(asked), **_measure(asked, gate, measure, terms)})
+            rows.append({"measure": measure, **_measure(asked, gate, measure, terms), "grown": _grown(asked, gate, measure, terms)})
     return {
         "suite": suite.digest,
         **costs(project, suite, terms),
@@ -102,6 +102,13 @@ def _minutes(requests: int, terms: Terms) -> float | None:
     return requests * like.seconds / len(like.rows) / 60 if like is not None and like.rows else None
 
 
+def _grown(asked: list[Probe], gate: GateRule, measure: Measure, terms: Terms) -> dict[str, Any] | None:
+    """The same for a model that knows the charter's examples: without the hand-written probes, which are then no evidence. None where that
+    leaves all of them, or none."""
+    left = [p for p in asked if p.origin != "written"]
+    return _measure(left, gate, measure, terms) if 0 < len(left) < len(asked) else None
+
+
 def _measure(asked: list[Probe], gate: GateRule, measure: Measure, terms: Terms) -> dict[str, Any]:
     """What can be decided about one measure with these probes, and which more of which clause would do."""
     from trueline.algos.stats.planning import most_failures, pairs_for_margin, probes_for_cap
@@ -127,7 +134,15 @@ def _measure(asked: list[Probe], gate: GateRule, measure: Measure, terms: Terms)
             more = max(1, max(alike, _families_for(pairs, asked, len(sizes))) - len(sizes))
             lacking = max(lacking, more)
             short.append(f"{more} more families for the margin")
-    told = {"families": len(sizes), "cap": cap, "may_fail": may, "margin": margin, "resolves": resolves, "noise": terms.noise.get(measure)}
+    told = {
+        "probes": len(asked),
+        "families": len(sizes),
+        "cap": cap,
+        "may_fail": may,
+        "margin": margin,
+        "resolves": resolves,
+        "noise": terms.noise.get(measure),
+    }
     return {**told, "verdict": "; ".join(short) or "enough", "add": _levelled(asked, lacking)}
 
 
