@@ -42,6 +42,14 @@ def check_quantised(model: Any, folder: Path) -> None:
         raise TargetError(f"no layer of {folder} could be held in four bits", remedy="leave --four-bit out")
 
 
+def keep_layout(model: Any) -> None:
+    """Forbids bitsandbytes another layout of the weights on processors with AVX512-BF16: outside of training it would repack them in place for
+    kernels in bfloat16, so that the reference and the trained model are computed differently, and fail where a layer is narrower than a block."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
 def numbers_in(p: torch.Tensor) -> int:
     """How many numbers a weight stands for: two of them share a byte in four bits."""
     state = getattr(p, "quant_state", None)

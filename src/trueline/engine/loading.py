@@ -14,7 +14,7 @@ import torch
 
 from trueline.charter.digests import digest_of
 from trueline.engine.folders import BASE, check_base, check_folder, folder_of, is_adapter, read_json, weights_digest
-from trueline.engine.four_bit import check_quantised, four_bit_options
+from trueline.engine.four_bit import check_quantised, four_bit_options, keep_layout
 from trueline.engine.templates import describe, turn_ends
 from trueline.engine.vocabulary import MARK, check_vocabulary
 from trueline.errors import TargetError
@@ -165,6 +165,7 @@ def _weights(folder: Path, dtype: str, place: str | None = None) -> Any:
     _check_whole(report, model, folder)
     if place is not None:
         check_quantised(model, folder)
+        keep_layout(model)
     return model
 
 
