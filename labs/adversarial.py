@@ -32,12 +32,8 @@ from trueline.evals.redteam import ATTACKS
 from trueline.evals.redteam.drawn import suffix_name
 
 CHARTER = "bundled:harbor_bank"
-FURTHER = (
-    "fairness",
-    "abstain",
-    "voice",
-    "knowledge",
-)  # near misses too would leave 29 of 579 replies unscored, more than the 5 % that the gate allows
+# What the gate lacks families of. Near misses would leave 29 of 579 replies unscored, more than the 5 % that it allows; of harm it has enough.
+FURTHER = ("fairness", "abstain", "voice", "knowledge")
 HELD_OUT = ("encoding", "look-alike", "pressure", "turns", "noise", "drawn-frame")
 HUNTED = (
     "code",
@@ -111,6 +107,15 @@ def suite(out: Path, alone: bool) -> list[str]:
     return ["--probes", str(path)]
 
 
+def settle(out: Path, conditions: dict[str, str]) -> None:
+    """Keeps what DIR is made with. `SystemExit` where it was made with something else: its figures would bear the wrong name."""
+    path = out / "conditions.json"
+    if path.exists() and (before := json.loads(path.read_text(encoding="utf-8"))) != conditions:
+        other = ", ".join(sorted(k for k in conditions if before.get(k) != conditions[k]))
+        raise SystemExit(f"{out} was made with other options ({other}); give another --out")
+    write_json(path, conditions)
+
+
 def main() -> None:
     """Runs what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -131,9 +136,11 @@ def main() -> None:
     given = parser.parse_args()
     out: Path = given.out
     out.mkdir(parents=True, exist_ok=True)
+    conditions = {k: str(v) for k, v in vars(given).items() if k not in ("out", "system")}
+    settle(out, conditions)
     asked = suite(out, given.shipped_alone)
 
-    found: dict[str, Any] = {"conditions": {k: str(v) for k, v in vars(given).items()}}
+    found: dict[str, Any] = {"conditions": conditions}
     found["before"] = measured(out, "before", given.aligned, given, *SAMPLING)
     pairs = lessons(out, given, found)
     words = ["train", "dpo", "--model", given.aligned, "--data", str(pairs), "--out", str(out / "round")]

@@ -4,7 +4,8 @@ A gate between two models of Harbor Bank stayed INCONCLUSIVE: bias, honesty and,
 worsening to be bounded, and `trueline plan` says then to grow more probes. These are they, for near misses and requests to refuse too. They
 were written before any model was asked one of them (the facts last, when the gate asked for seven more families of capability), and nothing
 was dropped or changed for what a model said: two phrases went because they made no sense, the others for coming near (`grammar.expand.alike`)
-a subject that is listed, written by hand, shipped in a probe or drawn from a grammar in half a million draws of each.
+a subject that is listed, written by hand, shipped in a probe or drawn from a grammar in half a million draws of each. `labs.adversarial` asks
+four of the kinds, and why not the others stands there.
 
 The shipped file stays as it is: figures measured on it can be compared. A subject stands on a line of `only_test/`; families are named as
 `publish` names them, so each counts as a cluster of its own. In order: applicants (each in two pairs: in a test wording and in one of

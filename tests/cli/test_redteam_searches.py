@@ -227,6 +227,9 @@ def test_what_the_target_answered_in_disguise_is_kept_in_its_own_words(tmp_path:
         words = ("redteam", target(up), *few, "--out", tmp_path / "t", "--preferences", tmp_path / "p.jsonl", "--answerable", "answered")
         found = said(capsys, 0, *words)["preferences"]
         assert "none are asked" in said(capsys, 64, *words, "--near-misses", 0)["error"]
+    with Upstream({"*": REFUSAL, **harm}) as up:  # answers no near miss
+        silent = ("redteam", target(up), *few, "--out", tmp_path / "s", "--preferences", tmp_path / "s.jsonl", "--answerable", "answered")
+        assert "answered no near miss" in said(capsys, 64, *silent)["error"]
     pairs = read_preferences(tmp_path / "p.jsonl").pairs
     kept = [p for p in pairs if p.source == "attack:hurry:answered"]
     assert found["answered"] == len(kept) >= 6

@@ -41,7 +41,9 @@ def test_every_linear_layer_but_the_last_is_in_four_bits(folder: Path) -> None:
     assert held.digest != whole.digest
     layers = [m for m in held.model.modules() if hasattr(m, "support_avx512bf16_for_cpu")]
     assert layers
-    assert not any(m.support_avx512bf16_for_cpu for m in layers)  # on such a processor they would be repacked between training and reference
+    assert not any(
+        m.support_avx512bf16_for_cpu for m in layers
+    )  # on such a processor they would be repacked between training and reference
     small = {n for n, p in held.model.named_parameters() if p.dtype == torch.uint8}
     linear = {f"{n}.weight" for n, m in whole.model.named_modules() if isinstance(m, torch.nn.Linear) and n != "lm_head"}
     assert small == linear

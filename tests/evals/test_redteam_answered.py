@@ -37,6 +37,9 @@ def test_what_teaches_nothing() -> None:
     assert not list(answered([replace(p, side="test") for p in ASKED.probes], [row(0, "leet")], REFUSALS))
     assert not list(answered(ASKED.probes, [row(0, "leet", sample=1), row(0, "leet", reply=" "), row(0, "leet", reply=NO)], REFUSALS))
     assert not list(answered(ASKED.probes, [row(0, "leet")], {}))
+    assert not list(answered(ASKED.probes, [replace(row(0, "leet"), action="redact")], REFUSALS))
+    cut, whole = replace(row(0, "leet"), output_tokens=40), replace(row(1, "leet"), output_tokens=39)
+    assert len(list(answered(ASKED.probes, [cut, whole], REFUSALS, longest=40))) == 1
 
 
 def test_many_shots_keep_their_own_table() -> None:

@@ -221,8 +221,14 @@ def test_the_lab_gives_its_probes_to_both_evaluations_and_to_the_gate(tmp_path: 
     monkeypatch.setattr(adversarial, "run", scripted)
     monkeypatch.setattr("sys.argv", ["adversarial", "--aligned", "m", "--out", str(tmp_path), *(["--shipped-alone"] if alone else [])])
     adversarial.main()
+    before = len(commands)
     asked = [words for words in commands if words[0] in ("eval", "gate")]
     assert [words[0] for words in asked] == ["eval", "eval", "gate"]
     given = [words[words.index("--probes") + 1] if "--probes" in words else None for words in asked]
     assert given == [None if alone else str(tmp_path / "probes.jsonl")] * 3
     assert json.loads((tmp_path / "adversarial.json").read_text())["conditions"]["shipped_alone"] == str(alone)
+    adversarial.main()  # the same again takes what is there
+    assert len(commands) == before
+    monkeypatch.setattr("sys.argv", ["adversarial", "--aligned", "m", "--out", str(tmp_path), "--part-way", "0.5"])
+    with pytest.raises(SystemExit, match="made with other options"):
+        adversarial.main()

@@ -143,7 +143,8 @@ def _publish(run: Any, folder: str, digest: str) -> str:
     from trueline.train.saving import save_model
 
     dtype = "bfloat16" if all(stage.part_way is None for stage in run.file.stages) else "float32"
-    phase(run, "published", {"model": digest}, lambda _: {"digest": save_model(load_local(folder), run.out / "model", dtype)})
+    inputs = {"model": digest} | ({"dtype": dtype} if dtype != "bfloat16" else {})
+    phase(run, "published", inputs, lambda _: {"digest": save_model(load_local(folder), run.out / "model", dtype)})
     return str(run.out / "model")
 
 

@@ -59,10 +59,13 @@ def write_lessons(plan: Order, attempts: Sequence[Attempted], prompt: str, path:
         raise SuiteError(what, remedy="attack with a search, more requests, or a larger budget")
     suite = near_misses_of(plan) if o["answerable"] == "answered" else None
     own = (
-        tuple(answered(suite.probes, near.rows, refusals, prompt=prompt, held_out=held_out, table=table))
+        tuple(answered(suite.probes, near.rows, refusals, prompt=prompt, held_out=held_out, table=table, longest=o["max_tokens"]))
         if suite is not None and near is not None
         else ()
     )
+    if o["answerable"] == "answered" and not own:
+        what = "the target answered no near miss of the teach side in a disguise that may be taught, so --answerable answered has no effect"
+        raise SuiteError(what, remedy="ask more with --near-misses, or choose --answerable demonstrated or none")
     kept = ordinary(plan.project.probes, refusals, o["ordinary"], prompt=prompt, seed=o["seed"]) if o["ordinary"] else ()
     write_jsonl(path, (p.to_dict() for p in (*made.pairs, *own, *kept)))
     left_out = {"held_out": made.held_out, "of_test": made.of_test, "without_reply": made.speechless}
