@@ -39,13 +39,13 @@ def shown(text: str, *, final: bool, stops: Sequence[str] = ()) -> Shown:
     """The part of `text` (all that was sampled so far) that is safe to show; all of it once `final`."""
     stopped = cut(text, stops)
     final = final or len(stopped) < len(text)
-    body = stopped.lstrip()
     if not final:
-        body = body.rstrip("\ufffd")  # bytes of a character that is not whole yet
-        if stops:
-            body = body[: len(body) - held_back(body, stops)]
-        if OPEN.startswith(body):
-            return Shown()
+        stopped = stopped.rstrip("\ufffd")  # bytes of a character that is not whole yet
+        if stops:  # before spaces go: a stop may begin with one
+            stopped = stopped[: len(stopped) - held_back(stopped, stops)]
+    body = stopped.lstrip()
+    if not final and OPEN.startswith(body):
+        return Shown()
     if not body.startswith(OPEN):
         return Shown(body.rstrip(), "")
     thought, closed, after = body[len(OPEN) :].partition(CLOSE)
