@@ -47,6 +47,16 @@ def probes() -> Iterator[dict[str, object]]:
             }  # fmt: skip
 
 
+def with_pairs(path: Path) -> Path:
+    """A folder with the starter's charter, probes, a random base and pairs of preferences."""
+    (path / "charter.yaml").write_text(STARTER.read_text())
+    (path / "probes.jsonl").write_text("".join(json.dumps(p) + "\n" for p in probes()))
+    rows = [{"prompt": f"Question {i}?", "chosen": "yes please, gladly", "rejected": "no no no"} for i in range(24)]
+    (path / "pairs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    tiny_model("llama", path / "base")
+    return path
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "charter.yaml").write_text(STARTER.read_text())

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import trueline.train.loop as loop
-from tests.cli.test_align import STARTER, probes
+from tests.cli.test_align import with_pairs
+from tests.cli.test_train_part_way import cut_half_way, unwritten
 from trueline.cli.main import run
 from trueline.engine.loading import load_local
-from trueline.engine.tiny import tiny_model
 
 HEAD = "run: 1\ncharter: charter.yaml\nmodel: ./base\nprompt: {budget: 32}\nevaluate: {max_tokens: 4, limit: 8}\n"
 STAGES = {
@@ -23,13 +23,7 @@ STAGES = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("part_way")
-    (path / "charter.yaml").write_text(STARTER.read_text())
-    (path / "probes.jsonl").write_text("".join(json.dumps(p) + "\n" for p in probes()))
-    rows = [{"prompt": f"Question {i}?", "chosen": "yes please, gladly", "rejected": "no no no"} for i in range(24)]
-    (path / "pairs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    tiny_model("llama", path / "base")
-    return path
+    return with_pairs(tmp_path_factory.mktemp("part_way"))
 
 
 def align(folder: Path, out: str, *stages: str) -> int:
@@ -110,21 +104,13 @@ def test_resumed_is_uninterrupted(made: Path, monkeypatch: pytest.MonkeyPatch) -
     stage, where = STAGES["sft"] + ", part_way: 0.25", "stages/0-sft"
     assert align(made, "uncut", stage) in (1, 2, 3)
     monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)
-    descend, save = loop.Stepper.descend, saving.save_model
-
-    def cut(self: Any, rows: list[int]) -> float:
-        if self.step == self.total // 2:
-            raise KeyboardInterrupt
-        return descend(self, rows)
-
-    def unwritten(*_: Any) -> str:
-        raise KeyboardInterrupt
+    save = saving.save_model
 
     def written(*given: Any) -> str:
         save(*given)
         raise KeyboardInterrupt
 
-    for name, instead in (("loop.Stepper.descend", cut), ("saving.save_model", unwritten), ("saving.save_model", written)):
+    for name, instead in (("loop.Stepper.descend", cut_half_way), ("saving.save_model", unwritten), ("saving.save_model", written)):
         with monkeypatch.context() as m:
             m.setattr(f"trueline.train.{name}", instead)
             assert align(made, "cut", stage) not in (1, 2, 3)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_align import STARTER, probes
+from tests.cli.test_align import with_pairs
 from trueline.cli.main import run
-from trueline.engine.tiny import tiny_model
 
 HEAD = """\
 run: 1
@@ -23,13 +22,7 @@ STAGE = "steps: 2, prompts: 2, samples: 2, lr: 0.001, measure_every: 1, held_out
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("policy")
-    (path / "charter.yaml").write_text(STARTER.read_text())
-    (path / "probes.jsonl").write_text("".join(json.dumps(p) + "\n" for p in probes()))
-    rows = [{"prompt": f"Question {i}?", "chosen": "yes please, gladly", "rejected": "no no no"} for i in range(24)]
-    (path / "pairs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    tiny_model("llama", path / "base")
-    return path
+    return with_pairs(tmp_path_factory.mktemp("policy"))
 
 
 def align(folder: Path, text: str, out: str) -> int:

@@ -100,23 +100,28 @@ def test_held_out_accuracy_is_that_of_what_is_saved(
     assert not torch.equal(seen[0], saved)
 
 
+DESCEND = loop.Stepper.descend
+
+
+def cut_half_way(self: Any, rows: list[int]) -> float:
+    """A kill in the middle of training, in the place of a step."""
+    if self.step == self.total // 2:
+        raise KeyboardInterrupt
+    return DESCEND(self, rows)
+
+
+def unwritten(*_: Any) -> str:
+    """A kill when the model is about to be written."""
+    raise KeyboardInterrupt
+
+
 def test_resumed_is_uninterrupted(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed in the middle of training, and again when the model was about to be written."""
     whole = trained(folder, tmp_path / "whole", capsys, "dpo", "--epochs", "2", "--part-way", "0.25")
     monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)
-    descend = loop.Stepper.descend
-
-    def cut(self: Any, rows: list[int]) -> float:
-        if self.step == self.total // 2:
-            raise KeyboardInterrupt
-        return descend(self, rows)
-
-    def unwritten(*_: Any) -> str:
-        raise KeyboardInterrupt
-
-    for where, instead in (("trueline.train.loop.Stepper.descend", cut), ("trueline.train.saving.save_model", unwritten)):
+    for where, instead in (("trueline.train.loop.Stepper.descend", cut_half_way), ("trueline.train.saving.save_model", unwritten)):
         with monkeypatch.context() as m:
             m.setattr(where, instead)
             assert run(words(folder, tmp_path / "cut", "dpo", "--epochs", "2", "--part-way", "0.25")) != 0
